@@ -1,0 +1,1 @@
+//! Circuit breaker, rate limiter and guards with exact accounting.

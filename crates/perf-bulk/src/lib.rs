@@ -1,0 +1,1 @@
+//! Bulk writes, batching, batch loading and durable tasks.

@@ -1,0 +1,1 @@
+//! A multi-tier cache whose invalidations are never lost.

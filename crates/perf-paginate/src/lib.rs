@@ -1,0 +1,1 @@
+//! Constant-cost keyset and offset pages for every sort on every database.

@@ -1,0 +1,1 @@
+//! The connection and object pool that cannot wedge.

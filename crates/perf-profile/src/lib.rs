@@ -1,0 +1,1 @@
+//! Function, line, memory and query profiling tied to the request.

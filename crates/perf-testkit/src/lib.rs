@@ -1,0 +1,3 @@
+//! Real servers, a fault proxy, data sets and harnesses for the tests of the `perf-*` crates.
+
+pub mod allocations;

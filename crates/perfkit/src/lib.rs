@@ -1,0 +1,1 @@
+//! Performance primitives for tokio services: cache, paginate, bulk, breaker, pool, profile.
