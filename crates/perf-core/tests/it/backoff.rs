@@ -117,9 +117,9 @@ fn a_spent_budget_ends_the_retries() {
 proptest! {
     #[test]
     fn no_delay_exceeds_the_cap(
-        base in 0_u64..10_000, cap in 0_u64..10_000, factor in -2.0..1e9_f64, seed: u64, kind in 0..3,
+        base in 0_u64..10_000, cap in 0_u64..10_000, factor in -2.0..1e9_f64, seed: u64, kind in 0..3_usize,
     ) {
-        let jitter = [Jitter::None, Jitter::Full, Jitter::Decorrelated][kind as usize];
+        let jitter = [Jitter::None, Jitter::Full, Jitter::Decorrelated][kind];
         let cap = Duration::from_micros(cap);
         let backoff = Backoff::exponential(Duration::from_micros(base))
             .with_cap(cap).with_factor(factor).with_jitter(jitter);

@@ -1,5 +1,4 @@
 use perf_core::{Clock, CoarseClock, ManualClock, Moment, SystemClock};
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;

@@ -9,8 +9,11 @@ fn value() -> impl Strategy<Value = u64> {
 }
 
 fn exact(sorted: &[u64], quantile: f64) -> u64 {
-    let rank = (quantile * sorted.len() as f64).ceil().max(1.0);
-    sorted[rank as usize - 1]
+    let below = |rank: usize| (rank as f64) < quantile * sorted.len() as f64;
+    let rank = (1..sorted.len())
+        .find(|&rank| !below(rank))
+        .unwrap_or(sorted.len());
+    sorted[rank - 1]
 }
 
 fn recorded(values: &[u64]) -> Snapshot {
