@@ -3,6 +3,7 @@
 //! Each command is a list of steps, and each step is one program run in sight: its name, its command
 //! line, the seconds it took. The first that fails ends the task and says how to repeat it alone.
 
+mod bench;
 mod fuzz;
 mod run;
 mod setup;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Task {
     /// Installs the servers that the tests start: Redis, Postgres, MariaDB.
     Setup,
+    /// Compares with the peers: a table, or a JSON object a line.
+    Bench(bench::Options),
     /// Runs the fuzz targets over their seeds (needs the nightly toolchain).
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets/`.
@@ -36,6 +39,7 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Setup => setup::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
     }
 }
