@@ -38,7 +38,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
             all.join(", ")
         ),
     };
-    let host = host()?;
+    let host = workspace::host()?;
     let mut build = workspace::cargo(["+nightly", "build", "--release", "--target", &host]);
     build
         .current_dir(workspace::root().join("fuzz"))
@@ -95,16 +95,4 @@ fn fuzz(target: &str, host: &str, seconds: u32) -> Result<()> {
         format!("-artifact_prefix=target/artifacts/{target}-"),
     ]);
     run::quiet_step(&format!("fuzz {target}"), &mut command)
-}
-
-/// The triple of this machine, which cargo needs to keep the flags away from build scripts.
-fn host() -> Result<String> {
-    let output = Command::new("rustc")
-        .arg("-vV")
-        .output()
-        .context("cannot start rustc")?;
-    let text = String::from_utf8(output.stdout)?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .context("rustc does not tell its host")
 }

@@ -43,6 +43,11 @@ fn timed(
     Ok(())
 }
 
+/// Says that a step is left out, and why.
+pub(crate) fn skip(name: &str, reason: &str) {
+    eprintln!("==> {name}: left out, {reason}");
+}
+
 /// Says what begins.
 pub(crate) fn announce(name: &str, what: &str) {
     eprintln!("==> {name}: {what}");
@@ -69,7 +74,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// The command as a person would type it in the repository's root.
-fn command_line(command: &Command) -> String {
+pub(crate) fn command_line(command: &Command) -> String {
     let root = workspace::root();
     let folder = command
         .get_current_dir()
