@@ -1,21 +1,4 @@
-//! What every `perf-*` crate agrees on.
-//!
-//! A part of this crate exists because at least two siblings need it: [`clock`] to read and wait for
-//! time, [`backoff`] to space attempts, [`codec`] to store values, [`inspect`] to show health and
-//! figures, [`dialect`] and [`transience`] to speak to databases, [`histogram`] to record latencies.
-//! Nothing here performs I/O, and no database driver is among its dependencies.
-//!
-//! ```
-//! use perf_core::{Backoff, Histogram};
-//! use std::time::Duration;
-//!
-//! let waits = Histogram::new();
-//! let backoff = Backoff::exponential(Duration::from_millis(50)).with_max_attempts(3);
-//! for delay in backoff.delays(fastrand::Rng::with_seed(7)) {
-//!     waits.record_duration(delay);
-//! }
-//! assert_eq!(waits.snapshot().count(), 2); // three attempts, two waits between them
-//! ```
+#![doc = include_str!("../README.md")]
 
 pub mod backoff;
 pub mod clock;

@@ -1,3 +1,8 @@
-//! Real servers, a fault proxy, data sets and harnesses for the tests of the `perf-*` crates.
+#![doc = include_str!("../README.md")]
 
 pub mod allocations;
+mod error;
+pub mod server;
+
+pub use error::Error;
+pub use server::{Database, MariaDbServer, PostgresServer, RedisCluster, RedisServer};

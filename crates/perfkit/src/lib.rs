@@ -1,1 +1,15 @@
-//! Performance primitives for tokio services: cache, paginate, bulk, breaker, pool, profile.
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "breaker")]
+pub use perf_breaker as breaker;
+#[cfg(feature = "bulk")]
+pub use perf_bulk as bulk;
+#[cfg(feature = "cache")]
+pub use perf_cache as cache;
+pub use perf_core as core;
+#[cfg(feature = "paginate")]
+pub use perf_paginate as paginate;
+#[cfg(feature = "pool")]
+pub use perf_pool as pool;
+#[cfg(feature = "profile")]
+pub use perf_profile as profile;

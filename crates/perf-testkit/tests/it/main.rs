@@ -1,0 +1,5 @@
+//! Integration tests of `perf-testkit`.
+
+mod servers;
+mod supervision;
+mod support;

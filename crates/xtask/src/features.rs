@@ -1,0 +1,62 @@
+//! Each feature of each crate alone.
+//!
+//! With all features on at once, code that one feature needs and another one brings compiles; so does
+//! code that nothing uses once a feature is off. Clippy reports both, and shares the dependencies it
+//! has checked with every other step.
+
+use crate::run;
+use crate::workspace::{self, Package};
+use anyhow::Result;
+use std::process::Command;
+
+/// Checks every crate without features, then with each one alone.
+pub(crate) fn run() -> Result<()> {
+    let members = workspace::members()?;
+    for package in members.iter().filter(|member| member.is_published()) {
+        for feature in alone(package) {
+            let name = format!("{} with {}", package.name, feature.unwrap_or("no feature"));
+            run::quiet_step(&name, &mut clippy(&package.name, feature))?;
+        }
+    }
+    Ok(())
+}
+
+/// No feature, then each that is not merely a set of others which all crates have on together.
+fn alone(package: &Package) -> Vec<Option<&str>> {
+    let names = package.features.keys().map(String::as_str);
+    let single = names.filter(|name| !["default", "full"].contains(name));
+    std::iter::once(None).chain(single.map(Some)).collect()
+}
+
+fn clippy(package: &str, feature: Option<&str>) -> Command {
+    let mut command = workspace::cargo(["clippy", "--package", package, "--lib"]);
+    command.arg("--no-default-features");
+    if let Some(feature) = feature {
+        command.args(["--features", feature]);
+    }
+    command.args(["--", "-D", "warnings"]);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::fixture;
+
+    #[test]
+    fn sets_of_features_are_left_to_the_other_steps() {
+        let mut package = fixture::package("perf-x");
+        for feature in ["default", "full", "redis", "sqlite"] {
+            package.features.insert(feature.into(), Vec::new());
+        }
+        assert_eq!(alone(&package), [None, Some("redis"), Some("sqlite")]);
+    }
+
+    #[test]
+    fn a_feature_is_checked_without_the_default_ones() {
+        assert_eq!(
+            run::command_line(&clippy("perf-x", Some("redis"))),
+            "cargo clippy --package perf-x --lib --no-default-features --features redis -- -D warnings"
+        );
+    }
+}
