@@ -1,1 +1,23 @@
 //! Attribute and derive macros of the perf-* crates.
+
+mod bulk_row;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, Error, parse_macro_input};
+
+/// Makes a struct with named fields a row of bulk writes: each field is a column of its name.
+///
+/// Every field's type must be a `BulkValue` of the database that the row is written to.
+///
+/// | attribute | on | means |
+/// |---|---|---|
+/// | `#[bulk(rename = "column")]` | a field | the column's name |
+/// | `#[bulk(skip)]` | a field | no column |
+/// | `#[bulk(crate = ::perfkit::bulk)]` | the struct | where `perf_bulk` is found |
+#[proc_macro_derive(BulkRow, attributes(bulk))]
+pub fn derive_bulk_row(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as DeriveInput);
+    bulk_row::expand(&input)
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
