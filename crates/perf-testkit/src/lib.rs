@@ -2,7 +2,10 @@
 
 pub mod allocations;
 mod error;
+mod port;
+pub mod proxy;
 pub mod server;
 
 pub use error::Error;
+pub use proxy::{FaultProxy, Faults};
 pub use server::{Database, MariaDbServer, PostgresServer, RedisCluster, RedisServer};

@@ -41,7 +41,6 @@ mod cluster;
 mod database;
 mod instance;
 mod mariadb;
-mod port;
 mod postgres;
 mod process;
 mod program;

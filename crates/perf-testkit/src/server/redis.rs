@@ -1,8 +1,8 @@
 use super::instance::{Instance, attempt};
 use super::shared::Shared;
 use super::supervisor::Launch;
-use super::{controls, port, program, resp, template};
-use crate::Error;
+use super::{controls, program, resp, template};
+use crate::{Error, port};
 use rustix::process::Pid;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

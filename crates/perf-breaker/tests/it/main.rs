@@ -1,0 +1,18 @@
+//! The behaviour that users rely on, one module per theme.
+#![cfg(not(loom))]
+
+mod calls;
+mod config;
+mod cost;
+mod holds;
+mod limiter;
+mod model;
+mod probes;
+mod quota;
+mod reference;
+mod support;
+mod windows;
+
+#[global_allocator]
+static ALLOCATOR: perf_testkit::allocations::CountingAllocator =
+    perf_testkit::allocations::CountingAllocator;

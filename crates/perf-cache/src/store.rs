@@ -1,0 +1,10 @@
+//! Where entries are kept.
+//!
+//! A [`LocalStore`] holds values in this process and is asked on every read, so it is called directly
+//! and synchronously. [`QuickStore`] is the default.
+
+mod local;
+mod quick;
+
+pub use local::{Capacity, Displaced, LocalStore, Weigher};
+pub use quick::QuickStore;
