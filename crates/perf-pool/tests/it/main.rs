@@ -1,0 +1,20 @@
+//! The pool as its users see it.
+#![cfg(not(loom))]
+
+mod acquire;
+mod cancellation;
+mod closing;
+mod configuration;
+mod deadlines;
+mod figures;
+mod life_cycle;
+mod overload;
+mod runtimes;
+mod support;
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[global_allocator]
+static COUNTING: perf_testkit::allocations::CountingAllocator =
+    perf_testkit::allocations::CountingAllocator;
