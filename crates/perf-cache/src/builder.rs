@@ -1,10 +1,12 @@
 use crate::bounds::{Key, Value};
-use crate::shared::{Settings, Shared};
+use crate::expiry::Windows;
+use crate::shared::{Settings, Shared, TtlBy};
 use crate::store::{Capacity, LocalStore, QuickStore};
 use crate::time::Time;
 use crate::{Cache, CacheError};
 use perf_core::{Clock, CoarseClock};
 use std::borrow::Cow;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +37,6 @@ use tokio::sync::Semaphore;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use]
 pub struct CacheBuilder<K, V> {
     name: Cow<'static, str>,
@@ -48,6 +49,8 @@ pub struct CacheBuilder<K, V> {
     max_loads: Option<NonZeroU32>,
     cancel: CancelPolicy,
     runtime: Option<Handle>,
+    windows: Windows,
+    ttl_by: Option<TtlBy<K, V>>,
 }
 
 /// What becomes of a load when all its callers have left.
@@ -76,6 +79,8 @@ impl<K, V> CacheBuilder<K, V> {
             max_loads: None,
             cancel: CancelPolicy::Detach,
             runtime: None,
+            windows: Windows::CLOSED,
+            ttl_by: None,
         }
     }
 
@@ -147,10 +152,89 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
+    /// How long beyond its time to live a value is served while a load runs in the background. Default: 0.
+    ///
+    /// No caller waits then, and none sees the load's error.
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.windows.revalidate = window;
+        self
+    }
+
+    /// How long beyond its time to live a value is served when a load fails. Default: 0.
+    ///
+    /// What was invalidated is never served, however the load ends.
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.windows.error = window;
+        self
+    }
+
+    /// How long a caller waits before it takes the value that
+    /// [`stale_if_error`](Self::stale_if_error) would give it; the load goes on. Default: no limit.
+    pub const fn soft_timeout(mut self, limit: Duration) -> Self {
+        self.windows.soft = Some(limit);
+        self
+    }
+
+    /// How long after a failed load no other of the same key is started, while a stale value serves.
+    /// Default: 0.
+    pub const fn rest_after_failure(mut self, rest: Duration) -> Self {
+        self.windows.rest = rest;
+        self
+    }
+
+    /// Settings for a source that is sometimes slow or down: 60 s stale while revalidating, 1 h stale if
+    /// a load fails or takes longer than 100 ms, 30 s rest after a failure, callers wait at most 5 s.
+    pub const fn resilient(self) -> Self {
+        self.stale_while_revalidate(Duration::from_secs(60))
+            .stale_if_error(Duration::from_secs(3_600))
+            .rest_after_failure(Duration::from_secs(30))
+            .soft_timeout(Duration::from_millis(100))
+            .wait_timeout(Duration::from_secs(5))
+    }
+
+    /// Lets the value decide how long it is fresh: `None` leaves it to the caller's policy or the
+    /// default, zero means that it is not kept.
+    pub fn ttl_by(
+        mut self,
+        ttl: impl Fn(&K, &V) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.ttl_by = Some(Arc::new(ttl));
+        self
+    }
+
     /// Tells time by `clock` instead of the [`CoarseClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.time = Some(Time::Given(Arc::new(clock)));
         self
+    }
+}
+
+impl<K, T> CacheBuilder<K, Option<T>> {
+    /// How long it is remembered that a key has no value: `None` is kept for `ttl`, or not at all if
+    /// that is zero. Without this, `None` is a value like any other.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_cache::Cache;
+    /// use perf_core::ManualClock;
+    /// use std::convert::Infallible;
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let users: Cache<u64, Option<&str>> = Cache::builder("users")
+    ///     .clock(clock.clone())
+    ///     .negative_ttl(Duration::from_secs(30))
+    ///     .build()?;
+    /// users.get_or_load(7, async || Ok::<_, Infallible>(None)).await?;
+    /// assert_eq!(users.get(&7).await, Some(None)); // known not to exist
+    /// clock.advance(Duration::from_secs(30));
+    /// assert_eq!(users.get(&7).await, None); // not known
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn negative_ttl(self, ttl: Duration) -> Self {
+        self.ttl_by(move |_, value| value.is_none().then_some(ttl))
     }
 }
 
@@ -184,6 +268,8 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
             cancel: self.cancel,
             load_slots: permits.map(|permits| Arc::new(Semaphore::new(permits))),
             runtime: self.runtime,
+            windows: self.windows,
+            ttl_by: self.ttl_by,
         };
         let store = S::with_capacity(self.capacity);
         Ok(Cache::new(Arc::new(Shared::new(settings, store))))
@@ -192,6 +278,7 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
 
 impl<K, V> CacheBuilder<K, V> {
     fn validate(&self) -> Result<(), CacheError> {
+        let soft = self.windows.soft;
         let permits = self.max_loads.map_or(1, |loads| loads.get() as usize);
         let zero = "must be greater than zero";
         let checks = [
@@ -214,6 +301,16 @@ impl<K, V> CacheBuilder<K, V> {
                 zero,
             ),
             (
+                soft.is_some_and(|limit| limit.is_zero()),
+                "soft_timeout",
+                zero,
+            ),
+            (
+                soft.is_some() && self.windows.error.is_zero(),
+                "soft_timeout",
+                "needs stale_if_error",
+            ),
+            (
                 permits > Semaphore::MAX_PERMITS,
                 "max_loads",
                 "is too large",
@@ -223,5 +320,15 @@ impl<K, V> CacheBuilder<K, V> {
         failed.map_or(Ok(()), |(_, setting, problem)| {
             Err(CacheError::Setting { setting, problem })
         })
+    }
+}
+
+impl<K, V> fmt::Debug for CacheBuilder<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("name", &self.name)
+            .field("capacity", &self.capacity)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
     }
 }

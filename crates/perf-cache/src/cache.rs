@@ -1,5 +1,5 @@
 use crate::bounds::{Key, Value};
-use crate::load::{Defaults, GetOrLoad};
+use crate::load::{Call, Defaults, GetOrLoad};
 use crate::lookup::{Lookup, Source};
 use crate::shared::Shared;
 use crate::stats::CacheStats;
@@ -136,6 +136,34 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         GetOrLoad::new(self, key, policy, load)
+    }
+
+    /// As [`get_or_load_with`](Cache::get_or_load_with), with the value's age and source.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_load_with`](Cache::get_or_load_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub async fn lookup_or_load<E, F, Fut>(
+        &self,
+        key: K,
+        policy: EntryPolicy,
+        load: F,
+    ) -> Result<Lookup<V>, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        if let Some(lookup) = self.lookup(&key).await {
+            self.shared.counters.reads.hit();
+            return Ok(lookup);
+        }
+        self.shared.counters.reads.miss();
+        Call::resolve(Arc::clone(&self.shared), key, policy, load).await
     }
 
     /// The value of `key` with its age and source, if it is fresh. Neither a use of the entry nor a

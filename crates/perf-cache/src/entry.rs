@@ -46,6 +46,16 @@ impl<V> Entry<V> {
         self.deadline.is_ahead_of(now) && fence.admits(self.born, self.slots)
     }
 
+    /// Whether no group invalidation forbids it.
+    pub(crate) fn is_admitted(&self, fence: &Fence) -> bool {
+        fence.admits(self.born, self.slots)
+    }
+
+    /// How long ago it stopped being fresh.
+    pub(crate) const fn overdue(&self, now: Tick) -> Duration {
+        self.deadline.passed_before(now)
+    }
+
     pub(crate) const fn age(&self, now: Tick) -> Duration {
         let expiry = Expiry {
             deadline: self.deadline,

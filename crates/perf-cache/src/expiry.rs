@@ -46,6 +46,14 @@ impl Tick {
     pub(crate) const fn is_ahead_of(self, now: Self) -> bool {
         self.0.wrapping_sub(now.0).wrapping_sub(1) < MAX_TTL_TICKS
     }
+
+    /// How long ago this deadline came; zero when it is ahead.
+    pub(crate) const fn passed_before(self, now: Self) -> Duration {
+        if self.is_ahead_of(now) {
+            return Duration::ZERO;
+        }
+        duration_of(now.0.wrapping_sub(self.0))
+    }
 }
 
 /// How long an entry was to be fresh, in 16 bits: 11 of mantissa, 5 of exponent.
@@ -107,6 +115,28 @@ const fn duration_of(ticks: u32) -> Duration {
     Duration::from_nanos(ticks as u64 * TICK_NANOS)
 }
 
+/// How long after its deadline an entry may still be served, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Windows {
+    /// While a load runs in the background.
+    pub(crate) revalidate: Duration,
+    /// When a load fails, or takes longer than `soft`.
+    pub(crate) error: Duration,
+    /// How long a caller with such a value waits before it takes that.
+    pub(crate) soft: Option<Duration>,
+    /// How long after a failed load no other is started while there is such a value.
+    pub(crate) rest: Duration,
+}
+
+impl Windows {
+    pub(crate) const CLOSED: Self = Self {
+        revalidate: Duration::ZERO,
+        error: Duration::ZERO,
+        soft: None,
+        rest: Duration::ZERO,
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +158,8 @@ mod tests {
             prop_assert!(expiry.deadline.is_ahead_of(Tick::of(at(start))));
             prop_assert!(expiry.deadline.is_ahead_of(Tick::of(at(start + ttl - 1))));
             prop_assert!(!expiry.deadline.is_ahead_of(Tick::of(at(start + ttl + beyond))));
+            let passed = expiry.deadline.passed_before(Tick::of(at(start + ttl + beyond)));
+            prop_assert_eq!(passed, Duration::from_nanos(beyond * TICK_NANOS));
         }
 
         #[test]

@@ -16,6 +16,10 @@ pub struct Lookup<V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// This process's memory.
+    /// This process's memory, fresh.
     Near,
+    /// A load, just now.
+    Loaded,
+    /// This process's memory, beyond its time to live.
+    Stale,
 }

@@ -20,7 +20,7 @@
 use crate::entry::Entry;
 use crate::expiry::{Expiry, Tick};
 use crate::fence::{Fence, Stamp};
-use crate::flight::{Flight, Flights, InFlight, Passage};
+use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
 use crate::sync::{AtomicU32, Ordering};
 use crate::tags::Slots;
@@ -42,11 +42,13 @@ pub(crate) struct NearTier<K, V, S> {
 #[derive(Debug)]
 pub(crate) enum Boarding<V> {
     /// Another load published in the meantime.
-    Hit(V),
+    Hit(Entry<V>),
     /// Someone loads this key: wait with them.
     Joins(Arc<Flight<V>>),
     /// Nobody does: start the load of this flight.
     Leads(Arc<Flight<V>>),
+    /// The last load failed a short while ago: be content with what there is.
+    Rests,
 }
 
 /// What became of a load's result.
@@ -94,12 +96,22 @@ where
         entry.is_fresh(now, &self.fence).then_some(entry)
     }
 
-    /// Joins the load of `key` or registers a new one.
-    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick) -> Boarding<V> {
-        let mut flights = self.flights.shard(key).lock();
+    /// The entry of `key`, fresh or not, unless it was invalidated.
+    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+        let entry = self.store.peek(key)?;
+        entry.is_admitted(&self.fence).then_some(entry)
+    }
+
+    /// Joins the load of `key` or registers a new one, unless the caller may rest and the key does.
+    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<V> {
+        let mut lane = self.flights.lane(key).lock();
         if let Some(entry) = self.peek(key, now) {
-            return Boarding::Hit(entry.into_value());
+            return Boarding::Hit(entry);
         }
+        if may_rest && lane.is_resting(key, now) {
+            return Boarding::Rests;
+        }
+        let flights = &mut lane.flights;
         if let Some(passage) = flights.get_mut(key)
             && self
                 .fence
@@ -120,15 +132,15 @@ where
 
     /// One who waited for `flight` has left; `true` if nobody is left and nobody can join any more.
     pub(crate) fn leave(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
-        let mut flights = self.flights.shard(key).lock();
-        let Some(passage) = flights.get_mut(key) else {
+        let mut lane = self.flights.lane(key).lock();
+        let Some(passage) = lane.flights.get_mut(key) else {
             return false;
         };
         if !Arc::ptr_eq(&passage.flight, flight) {
             return false;
         }
         passage.waiting -= 1;
-        passage.waiting == 0 && flights.remove(key).is_some()
+        passage.waiting == 0 && lane.flights.remove(key).is_some()
     }
 
     /// Ends `flight` with a value, kept if nothing overtook it.
@@ -141,18 +153,24 @@ where
         now: Tick,
     ) -> Publication<K, V> {
         self.turn_era(now);
-        let mut flights = self.flights.shard(key).lock();
-        if !retire(&mut flights, key, flight) || !self.fence.admits_load(flight.stamp, flight.slots)
-        {
+        let mut lane = self.flights.lane(key).lock();
+        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, flight.slots) {
             return Publication::Refused;
         }
         let entry = Entry::new(value, flight.stamp.born(), expiry, flight.slots);
+        lane.resting.remove(key);
         Publication::Kept(self.store.insert(key.clone(), entry))
     }
 
-    /// Ends `flight` without a value.
-    pub(crate) fn abandon(&self, key: &K, flight: &Arc<Flight<V>>) {
-        retire(&mut self.flights.shard(key).lock(), key, flight);
+    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for and
+    /// nothing overtook the load.
+    pub(crate) fn abandon(&self, key: &K, flight: &Arc<Flight<V>>, rest: Option<Rest>) {
+        let mut lane = self.flights.lane(key).lock();
+        if lane.retire(key, flight)
+            && let Some(rest) = rest
+        {
+            lane.rest(key.clone(), rest);
+        }
     }
 
     /// What an insertion notes before it begins.
@@ -163,8 +181,8 @@ where
     /// Keeps `entry`, whatever is being loaded.
     pub(crate) fn insert(&self, key: K, entry: Entry<V>, now: Tick) -> Displaced<K, V> {
         self.turn_era(now);
-        let mut flights = self.flights.shard(&key).lock();
-        flights.remove(&key);
+        let mut lane = self.flights.lane(&key).lock();
+        lane.forget(&key);
         self.store.insert(key, entry)
     }
 
@@ -174,8 +192,8 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut flights = self.flights.shard(key).lock();
-        flights.remove(key);
+        let mut lane = self.flights.lane(key).lock();
+        lane.forget(key);
         self.store.remove(key)
     }
 
@@ -211,12 +229,4 @@ where
             self.store.clear();
         }
     }
-}
-
-/// Takes `flight` out of the register, if it still stands there.
-fn retire<K: Hash + Eq, V>(flights: &mut InFlight<K, V>, key: &K, flight: &Arc<Flight<V>>) -> bool {
-    let stands = flights
-        .get(key)
-        .is_some_and(|passage| Arc::ptr_eq(&passage.flight, flight));
-    stands && flights.remove(key).is_some()
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryPolicy {
     pub(crate) ttl: Option<Duration>,
+    pub(crate) revalidate: Option<Duration>,
+    pub(crate) error: Option<Duration>,
     pub(crate) tags: Vec<Box<str>>,
 }
 
@@ -22,6 +24,8 @@ impl EntryPolicy {
     pub const fn new() -> Self {
         Self {
             ttl: None,
+            revalidate: None,
+            error: None,
             tags: Vec::new(),
         }
     }
@@ -30,6 +34,24 @@ impl EntryPolicy {
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// How long beyond its time to live this caller takes the value while a load runs for the next one.
+    ///
+    /// It concerns the call it is given to, and is not kept with the entry.
+    #[must_use]
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.revalidate = Some(window);
+        self
+    }
+
+    /// How long beyond its time to live this caller takes the value when a load fails or takes too long.
+    ///
+    /// It concerns the call it is given to, and is not kept with the entry.
+    #[must_use]
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.error = Some(window);
         self
     }
 

@@ -1,6 +1,6 @@
 use crate::bounds::{Key, Value};
 use crate::entry::Entry;
-use crate::expiry::Expiry;
+use crate::expiry::{Expiry, Windows};
 use crate::near::NearTier;
 use crate::stats::{CacheStats, Counters};
 use crate::store::{Displaced, LocalStore};
@@ -16,9 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 /// What all handles of one cache share.
-#[derive(Debug)]
 pub(crate) struct Shared<K, V, S> {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Settings<K, V>,
     pub(crate) near: NearTier<K, V, S>,
     pub(crate) slotting: Slotting,
     pub(crate) counters: Counters,
@@ -28,8 +27,7 @@ pub(crate) struct Shared<K, V, S> {
 }
 
 /// What the builder decided.
-#[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Settings<K, V> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) time: Time,
     pub(crate) ttl: Duration,
@@ -39,10 +37,15 @@ pub(crate) struct Settings {
     pub(crate) cancel: CancelPolicy,
     pub(crate) load_slots: Option<Arc<Semaphore>>,
     pub(crate) runtime: Option<Handle>,
+    pub(crate) windows: Windows,
+    pub(crate) ttl_by: Option<TtlBy<K, V>>,
 }
 
+/// How long a value is fresh, if that depends on it.
+pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
-    pub(crate) fn new(settings: Settings, store: S) -> Self {
+    pub(crate) fn new(settings: Settings<K, V>, store: S) -> Self {
         Self {
             near: NearTier::new(store, settings.time.tick()),
             settings,
@@ -77,11 +80,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             .ok_or(CacheError::NoRuntime)
     }
 
-    /// The expiry of what is stored now.
-    pub(crate) fn expiry(&self, ttl: Option<Duration>) -> Expiry {
+    /// The expiry of what is stored now; none if it must not be.
+    pub(crate) fn expiry(&self, key: &K, value: &V, ttl: Option<Duration>) -> Option<Expiry> {
         let settings = &self.settings;
-        let ttl = ttl.unwrap_or(settings.ttl);
-        Expiry::after(settings.time.now(), ttl, settings.jitter, fastrand::f64())
+        let own = settings.ttl_by.as_ref().and_then(|own| own(key, value));
+        let ttl = own.or(ttl).unwrap_or(settings.ttl);
+        let now = settings.time.now();
+        (!ttl.is_zero()).then(|| Expiry::after(now, ttl, settings.jitter, fastrand::f64()))
     }
 
     pub(crate) fn insert(&self, key: K, value: V, policy: &EntryPolicy) -> Result<(), CacheError> {
@@ -89,9 +94,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         policy.validate()?;
         let slots = self.slotting.slots(&policy.tags)?;
         let stamp = self.near.stamp();
-        let entry = Entry::new(value, stamp.born(), self.expiry(policy.ttl), slots);
-        let displaced = self.near.insert(key, entry, self.settings.time.tick());
         self.counters.inserts.increment();
+        let Some(expiry) = self.expiry(&key, &value, policy.ttl) else {
+            drop(self.near.remove(&key));
+            return Ok(());
+        };
+        let entry = Entry::new(value, stamp.born(), expiry, slots);
+        let displaced = self.near.insert(key, entry, self.settings.time.tick());
         self.count_displaced(&displaced);
         Ok(())
     }

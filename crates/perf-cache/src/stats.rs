@@ -29,6 +29,8 @@ pub struct CacheStats {
     pub loads_in_progress: u64,
     /// Loaded values that were not kept, because a write or an invalidation had overtaken the load.
     pub refused_publications: u64,
+    /// Values served beyond their time to live.
+    pub stale_serves: u64,
     /// Values inserted by hand.
     pub inserts: u64,
     /// Invalidations of keys and tags, and clears.
@@ -83,6 +85,7 @@ impl CacheStats {
             ("load_panics", self.load_panics),
             ("load_aborts", self.load_aborts),
             ("refused_publications", self.refused_publications),
+            ("stale_serves", self.stale_serves),
             ("inserts", self.inserts),
             ("invalidations", self.invalidations),
             ("evictions", self.evictions),
@@ -115,6 +118,7 @@ pub(crate) struct Counters {
     pub(crate) load_panics: Counter,
     pub(crate) load_aborts: Counter,
     pub(crate) refused_publications: Counter,
+    pub(crate) stale_serves: Counter,
     pub(crate) inserts: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) evictions: Counter,
@@ -131,6 +135,7 @@ impl Counters {
             load_panics: Counter::default(),
             load_aborts: Counter::default(),
             refused_publications: Counter::default(),
+            stale_serves: Counter::default(),
             inserts: Counter::default(),
             invalidations: Counter::default(),
             evictions: Counter::default(),
@@ -149,6 +154,7 @@ impl Counters {
             load_panics: self.load_panics.value(),
             load_aborts: self.load_aborts.value(),
             refused_publications: self.refused_publications.value(),
+            stale_serves: self.stale_serves.value(),
             inserts: self.inserts.value(),
             invalidations: self.invalidations.value(),
             evictions: self.evictions.value(),

@@ -4,7 +4,11 @@
 //! and synchronously. [`QuickStore`] is the default.
 
 mod local;
+#[cfg(feature = "moka")]
+mod moka;
 mod quick;
 
+#[cfg(feature = "moka")]
+pub use self::moka::MokaStore;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
 pub use quick::QuickStore;

@@ -58,6 +58,9 @@ pub enum Error {
         /// What it takes.
         expected: Cow<'static, str>,
     },
+    /// A value is of the field's kind, but larger than the database can hold.
+    #[error("a value is larger than the database can hold")]
+    ValueOutOfRange,
     /// A number of the request is outside its bounds.
     #[error("{parameter} must be from {min} to {max}")]
     LimitOutOfRange {

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod condition;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cursor;
 mod error;
 mod filter;

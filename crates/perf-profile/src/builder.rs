@@ -6,6 +6,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Level;
 
 /// Sets up a [`Profiler`]. Every setting has a default, and none can be invalid.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub struct ProfilerBuilder {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
+    pub(crate) statement_level: Level,
     pub(crate) slow_query: Duration,
     pub(crate) slow_query_log: Option<SlowQueryLog>,
     pub(crate) repetition: Thresholds,
@@ -42,6 +44,7 @@ impl ProfilerBuilder {
             settings: Settings {
                 name: "profiler".into(),
                 dialect: Dialect::Postgres,
+                statement_level: Level::DEBUG,
                 slow_query: Duration::from_millis(100),
                 slow_query_log: None,
                 repetition: Thresholds {
@@ -67,6 +70,13 @@ impl ProfilerBuilder {
     /// placeholders; with `MySql`, text in double quotes is a value, which a fingerprint never keeps.
     pub const fn dialect(mut self, dialect: Dialect) -> Self {
         self.settings.dialect = dialect;
+        self
+    }
+
+    /// The level at which the connections log their statements, for [`Profiler::verify`] to check.
+    /// Default: debug, as sqlx's own.
+    pub const fn statement_level(mut self, level: Level) -> Self {
+        self.settings.statement_level = level;
         self
     }
 

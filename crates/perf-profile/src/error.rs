@@ -12,9 +12,16 @@ pub enum ProfileError {
     LayerNotInstalled,
     /// A filter ahead of the profiler's layer discards the events that sqlx emits for statements.
     ///
-    /// A global `EnvFilter` must let `sqlx::query=debug` pass; a filter of one layer need not.
-    #[error("a global filter discards sqlx's query events; let `sqlx::query=debug` pass it")]
+    /// A global `EnvFilter` must let `sqlx::query=debug` pass; a filter of one layer need not. Or wrap the
+    /// whole subscriber with [`Profiler::wrap`](crate::Profiler::wrap).
+    #[error(
+        "a global filter discards sqlx's query events; let `sqlx::query=debug` pass it, or wrap the subscriber"
+    )]
     QueryEventsDisabled,
+    /// Nothing filters sqlx's events, yet a query led to none: its connection does not log statements
+    /// (`log_statements(LevelFilter::Off)`).
+    #[error("the connection does not log its statements")]
+    StatementsNotLogged,
 }
 
 impl ProfileError {

@@ -52,6 +52,7 @@ pub use perf_macros::profile;
 pub use profiler::Profiler;
 pub use queries::{
     QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SqlLayer,
+    Wrapped,
 };
 pub use snapshot::Snapshot;
 pub use sql::{Fingerprint, Shape, Statement, Verb};

@@ -13,6 +13,7 @@
 
 use crate::sql::{Fingerprint, Shape, Verb};
 use perf_core::Moment;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -123,23 +124,38 @@ fn pauses(sorted: &[&Execution], group: &[usize]) -> bool {
 fn cause(sorted: &[&Execution], group: &[usize]) -> Option<(Fingerprint, u64)> {
     let (first, last) = (group[0], group[group.len() - 1]);
     let repeats = group.len() as u64;
-    let mut rows: HashMap<Fingerprint, (u64, usize)> = HashMap::new();
+    let mut candidates: HashMap<Fingerprint, Candidate> = HashMap::new();
     for (index, execution) in sorted[..last].iter().enumerate() {
-        let select = execution.shape.verb == Verb::Select;
-        // A loop of loops: the inner lookups' cause is itself repeated, so its rows add up.
-        if select && execution.fingerprint != sorted[first].fingerprint {
-            let (total, earliest) = rows.entry(execution.fingerprint).or_insert((0, index));
-            *total += execution.rows;
-            *earliest = (*earliest).min(index);
+        if execution.shape.verb == Verb::Select {
+            let candidate = candidates.entry(execution.fingerprint).or_default();
+            candidate.first = candidate.first.or(Some(index));
+            candidate.executions += 1;
+            candidate.rows += execution.rows;
         }
     }
-    rows.into_iter()
-        .filter(|(_, (total, earliest))| *earliest < first && is_about(repeats, *total))
-        .min_by_key(|(_, (total, earliest))| (total.abs_diff(repeats), usize::MAX - earliest))
-        .map(|(fingerprint, (total, _))| (fingerprint, total))
+    candidates
+        .into_iter()
+        // What ran about as often was in the same loop.
+        .filter(|(_, candidate)| {
+            candidate.first < Some(first) && 2 * candidate.executions <= repeats
+        })
+        .filter(|(_, candidate)| is_about(repeats, candidate.rows))
+        .min_by_key(|(_, candidate)| (candidate.rows.abs_diff(repeats), Reverse(candidate.first)))
+        .map(|(fingerprint, candidate)| (fingerprint, candidate.rows))
+}
+
+/// A query that may be a loop's cause. In a loop of loops it has run several times, and its rows add up.
+#[derive(Default)]
+struct Candidate {
+    first: Option<usize>,
+    executions: u64,
+    rows: u64,
 }
 
 /// Not all rows have a key to look up, and a loop may end early; more lookups than rows are another's.
 const fn is_about(repeats: u64, rows: u64) -> bool {
     rows >= 2 && repeats <= rows && repeats >= rows / 2
 }
+
+#[cfg(test)]
+mod corpus;

@@ -1,9 +1,10 @@
 use crate::builder::{ProfilerBuilder, Settings};
 use crate::error::ProfileError;
-use crate::queries::{Book, QueryEvents, QueryRecorder, RequestScope, Requests, SqlLayer};
+use crate::queries::{Book, QueryEvents, QueryRecorder, RequestScope, Requests, SqlLayer, Wrapped};
 use crate::snapshot::Snapshot;
 use crate::{functions, ticks};
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tracing::{Level, Subscriber};
@@ -69,15 +70,33 @@ impl Profiler {
     /// # Panics
     ///
     /// `tracing` panics where the layer is added to something that knows no filters of layers, such as
-    /// `tracing_subscriber::fmt().finish()`. Start from `tracing_subscriber::registry()`.
+    /// `tracing_subscriber::fmt().finish()`. Start from `tracing_subscriber::registry()`, or use
+    /// [`Profiler::wrap`].
     #[must_use]
     pub fn sql_layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> SqlLayer<S> {
         QueryRecorder::new(Arc::clone(&self.shared)).with_filter(QueryEvents)
     }
 
+    /// The same for a subscriber as it is: the profiler sees every statement whatever the subscriber
+    /// filters, and the subscriber prints what it would have printed.
+    ///
+    /// ```
+    /// use perf_profile::Profiler;
+    /// use tracing_subscriber::util::SubscriberInitExt;
+    ///
+    /// let profiler = Profiler::builder().build();
+    /// profiler.wrap(tracing_subscriber::fmt().with_env_filter("info").finish()).init();
+    /// profiler.verify()?;
+    /// # Ok::<(), perf_profile::ProfileError>(())
+    /// ```
+    #[must_use]
+    pub fn wrap<S: Subscriber + for<'a> LookupSpan<'a>>(&self, subscriber: S) -> Wrapped<S> {
+        Wrapped::new(subscriber, Arc::clone(&self.shared))
+    }
+
     /// Checks that the process's subscriber lets this profiler see requests and queries.
     ///
-    /// Statements that sqlx does not log (`log_statements(LevelFilter::Off)`) cannot be detected so.
+    /// A connection that does not log its statements is found by [`Profiler::verify_by`].
     ///
     /// # Errors
     ///
@@ -96,10 +115,30 @@ impl Profiler {
         if self.shared.probes.load(Relaxed) == before && !blind {
             return Err(ProfileError::LayerNotInstalled);
         }
-        if blind || !tracing::enabled!(target: "sqlx::query", Level::DEBUG) {
+        if blind || !is_enabled(self.shared.settings.statement_level) {
             return Err(ProfileError::QueryEventsDisabled);
         }
         Ok(())
+    }
+
+    /// As [`Profiler::verify`], and checks that the profiler sees what `query` runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Profiler::verify`], and [`ProfileError::StatementsNotLogged`] if nothing was seen.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of `query`.
+    pub async fn verify_by<F: Future>(&self, query: F) -> Result<F::Output, ProfileError> {
+        self.verify()?;
+        let before = self.shared.book.executions();
+        let output = RequestScope::new("verification").run(query).await;
+        self.settled().await;
+        if self.shared.book.executions() == before {
+            return Err(ProfileError::StatementsNotLogged);
+        }
+        Ok(output)
     }
 
     /// Stops the recording of functions in the whole process; calls in progress are still counted.
@@ -145,6 +184,17 @@ impl Profiler {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+}
+
+/// Whether events of sqlx's target pass at `level`. `tracing` wants each level as a constant.
+fn is_enabled(level: Level) -> bool {
+    match level {
+        Level::TRACE => tracing::enabled!(target: "sqlx::query", Level::TRACE),
+        Level::DEBUG => tracing::enabled!(target: "sqlx::query", Level::DEBUG),
+        Level::INFO => tracing::enabled!(target: "sqlx::query", Level::INFO),
+        Level::WARN => tracing::enabled!(target: "sqlx::query", Level::WARN),
+        Level::ERROR => tracing::enabled!(target: "sqlx::query", Level::ERROR),
     }
 }
 

@@ -6,15 +6,18 @@
 //! request; but sqlx enters the caller's span there, so the span does.
 
 mod book;
+mod event;
 mod layer;
 mod request;
 mod requests;
 mod stats;
+mod wrapped;
 
 pub use layer::{QueryEvents, QueryRecorder, SqlLayer};
 pub use request::RequestScope;
 pub use stats::{QueryStats, RequestStats, SlowQuery};
+pub use wrapped::Wrapped;
 
 pub(crate) use book::{Book, Observed};
-pub(crate) use request::{REQUEST_TARGET, RequestState};
+pub(crate) use request::RequestState;
 pub(crate) use requests::Requests;

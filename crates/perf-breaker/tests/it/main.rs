@@ -6,10 +6,9 @@ mod config;
 mod cost;
 mod holds;
 mod limiter;
-mod model;
 mod probes;
 mod quota;
-mod reference;
+mod soak;
 mod support;
 mod windows;
 

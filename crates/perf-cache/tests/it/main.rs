@@ -11,6 +11,7 @@ mod orders;
 mod runtimes;
 mod settings;
 mod single_flight;
+mod staleness;
 mod tags;
 
 use std::convert::Infallible;

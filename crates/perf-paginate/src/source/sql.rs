@@ -130,10 +130,7 @@ impl<DB: Backend, T> SqlSource<DB, T> {
         let mut arguments = DB::Arguments::default();
         arguments.reserve(statement.binds.len(), 0);
         for bind in statement.binds {
-            DB::bind(&mut arguments, bind).map_err(|source| Error::Backend {
-                source,
-                transient: false,
-            })?;
+            DB::bind(&mut arguments, bind).map_err(|_| Error::ValueOutOfRange)?;
         }
         // The text is the planner's: identifiers from the declaration, every value bound.
         sqlx::query_as_with(AssertSqlSafe(statement.sql), arguments)

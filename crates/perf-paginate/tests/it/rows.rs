@@ -1,6 +1,6 @@
 //! One table for all tests: every kind of field, with NULLs and ties.
 
-use perf_paginate::{Error, Field, Resource, Schema};
+use perf_paginate::{Error, Field, Resource, Schema, conformance};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 
 /// A row of the table.
@@ -16,6 +16,18 @@ pub(crate) struct Row {
 impl Resource for Row {
     fn schema() -> Result<Schema<Self>, Error> {
         keyed(&["id"])
+    }
+}
+
+impl From<&Row> for conformance::Row {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.id,
+            a: row.a,
+            b: row.b.clone(),
+            c: row.c,
+            d: row.d,
+        }
     }
 }
 

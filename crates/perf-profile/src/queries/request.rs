@@ -1,4 +1,5 @@
 use super::book::Entry;
+use super::event::REQUEST_TARGET;
 use crate::n_plus_one::Execution;
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
@@ -7,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use tracing::{Instrument, Span};
 
-pub(crate) const REQUEST_TARGET: &str = "perf_profile::request";
 /// A request's executions beyond this many count, but take no part in its findings.
 const MAX_EXECUTIONS: usize = 10_000;
 

@@ -1,12 +1,12 @@
 //! The finding on a real database. What is and is not one is judged case by case in the rule's own file.
 
-use crate::support::{profiler, sqlite};
+use crate::support::{pools, profiler};
 use perf_profile::{Finding, RequestScope, Rule};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Executor, Row};
 
 async fn fleet() -> SqlitePool {
-    let pool = sqlite(1).await;
+    let pool = pools::sqlite(1).await;
     pool.execute("CREATE TABLE planes (tailnum TEXT PRIMARY KEY, model TEXT)")
         .await
         .unwrap();

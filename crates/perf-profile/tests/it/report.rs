@@ -1,4 +1,4 @@
-use crate::support::{profiler, sqlite};
+use crate::support::{pools, profiler};
 use perf_core::{Inspect, Registry, Value};
 use perf_profile::{Profiler, RequestScope, span};
 use sqlx::Executor;
@@ -24,7 +24,7 @@ fn the_table_of_functions_has_aligned_columns() {
 
 #[tokio::test]
 async fn queries_and_requests_are_in_the_report_and_in_the_registry() {
-    let pool = sqlite(1).await;
+    let pool = pools::sqlite(1).await;
     let request = RequestScope::new("GET /reported");
     profiler();
     drop(request);

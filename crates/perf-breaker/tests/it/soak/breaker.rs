@@ -1,6 +1,7 @@
 //! Random histories against the reference: same admissions, same waits, same states, same counts.
 
-use crate::reference::{End, Reference, Settings, Window};
+use super::cases;
+use super::reference::{End, Reference, Settings, Window};
 use crate::support::MS;
 use perf_breaker::{CircuitBreaker, Outcome};
 use perf_core::{Clock, ManualClock, Moment};
@@ -128,15 +129,8 @@ fn settle(permit: perf_breaker::Permit<'_>, end: End) {
     }
 }
 
-fn cases() -> u32 {
-    std::env::var("PERF_SOAK_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(2_000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(ProptestConfig::with_cases(cases(2_000)))]
 
     #[test]
     fn a_breaker_behaves_as_its_reference(

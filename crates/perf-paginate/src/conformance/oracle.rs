@@ -1,29 +1,29 @@
 //! What a walk should show, worked out the slow and obvious way.
 
-use crate::rows::Row;
-use perf_paginate::{Direction, Filter, FilterOp, Nulls, SortKey, Value};
+use super::Row;
+use super::case::Case;
+use crate::{Direction, Filter, FilterOp, Nulls, SortKey, Value};
 use std::cmp::Ordering;
 
-/// The rows that a request means, all of them, in order.
-pub(crate) fn expected(rows: &[Row], sort: &[SortKey], filter: Option<&Filter>) -> Vec<Row> {
-    let mut found: Vec<Row> = rows
-        .iter()
-        .filter(|row| filter.is_none_or(|filter| holds(filter, row) == Some(true)))
-        .cloned()
-        .collect();
-    let descending = sort
+/// The rows that a case means, all of them, in order.
+pub(super) fn expected(case: &Case) -> Vec<Row> {
+    let kept = |row: &&Row| {
+        let filter = case.filter.as_ref();
+        filter.is_none_or(|filter| holds(filter, row) == Some(true))
+    };
+    let descending = case
+        .sort
         .last()
         .is_some_and(|key| key.direction == Direction::Descending);
+    let ties = case.key.iter().map(|field| match descending {
+        true => SortKey::descending(*field),
+        false => SortKey::ascending(*field),
+    });
+    let keys: Vec<SortKey> = case.sort.iter().cloned().chain(ties).collect();
+    let mut found: Vec<Row> = case.rows.iter().filter(kept).cloned().collect();
     found.sort_by(|x, y| {
-        let ties = if descending {
-            y.id.cmp(&x.id)
-        } else {
-            x.id.cmp(&y.id)
-        };
-        sort.iter()
-            .map(|key| by(key, x, y))
-            .find(|order| order.is_ne())
-            .unwrap_or(ties)
+        let orders = keys.iter().map(|key| by(key, x, y));
+        orders.fold(Ordering::Equal, Ordering::then)
     });
     found
 }
@@ -35,7 +35,7 @@ fn by(key: &SortKey, x: &Row, y: &Row) -> Ordering {
         (Value::Null, _) => 2,
         _ => 1,
     };
-    let order = null(&x).cmp(&null(&y)).then(Ordering::Equal);
+    let order = null(&x).cmp(&null(&y));
     if order.is_ne() || x == Value::Null {
         return order;
     }
@@ -54,7 +54,7 @@ fn value(row: &Row, field: &str) -> Value {
         "b" => row.b.clone().into(),
         "c" => row.c.into(),
         "d" => row.d.into(),
-        _ => panic!("no field {field}"),
+        _ => unreachable!("the suite has no field {field}"),
     }
 }
 
@@ -63,7 +63,7 @@ fn compare(x: &Value, y: &Value) -> Ordering {
         (Value::Int(x), Value::Int(y)) => x.cmp(y),
         (Value::Text(x), Value::Text(y)) => x.as_bytes().cmp(y.as_bytes()),
         (Value::Bool(x), Value::Bool(y)) => x.cmp(y),
-        _ => panic!("{x:?} and {y:?} are not compared"),
+        _ => unreachable!("{x:?} and {y:?} are of one field"),
     }
 }
 
@@ -95,7 +95,6 @@ fn holds(filter: &Filter, row: &Row) -> Option<bool> {
             operator,
             operands,
         } => test(&value(row, field), *operator, operands),
-        _ => panic!("{filter:?} is not known here"),
     }
 }
 
@@ -111,7 +110,7 @@ fn test(value: &Value, operator: FilterOp, operands: &[Value]) -> Option<bool> {
     let order = |position: usize| compare(value, &operands[position]);
     let part = || match (value, &operands[0]) {
         (Value::Text(text), Value::Text(part)) => (text.clone(), part.clone()),
-        _ => panic!("no text"),
+        _ => unreachable!("only text has parts"),
     };
     Some(match operator {
         FilterOp::Eq => order(0).is_eq(),
@@ -126,6 +125,6 @@ fn test(value: &Value, operator: FilterOp, operands: &[Value]) -> Option<bool> {
         FilterOp::Contains => part().0.contains(&part().1),
         FilterOp::StartsWith => part().0.starts_with(&part().1),
         FilterOp::EndsWith => part().0.ends_with(&part().1),
-        _ => panic!("{operator} is not known here"),
+        _ => unreachable!("{operator} was answered above"),
     })
 }
