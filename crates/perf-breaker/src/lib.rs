@@ -31,11 +31,19 @@
 //! - A half-open breaker gives out its configured number of probes, whoever asks, and no more.
 //! - Window counts equal the sum of what the window holds as soon as no call is being recorded.
 //!
+//! # Features
+//!
+//! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
+//!
+//! # Limits
+//!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
 //! does so for each of many keys.
 
 mod breaker;
 mod error;
+#[cfg(feature = "tower")]
+mod layer;
 mod limiter;
 mod name;
 mod quota;
@@ -47,6 +55,8 @@ pub use breaker::{
     Permit, Reason, State,
 };
 pub use error::{ConfigError, GuardError, Rejection};
+#[cfg(feature = "tower")]
+pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};

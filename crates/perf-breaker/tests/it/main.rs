@@ -6,6 +6,7 @@ mod config;
 mod cost;
 mod holds;
 mod keyed;
+mod layer;
 mod limiter;
 mod probes;
 mod quota;
