@@ -38,9 +38,10 @@
 //! # Limits
 //!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
-//! does so for each of many keys.
+//! does so for each of many keys. A [`RetryBudget`] bounds how much retries add to a failing server's load.
 
 mod breaker;
+mod budget;
 mod error;
 #[cfg(feature = "tower")]
 mod layer;
@@ -54,6 +55,7 @@ pub use breaker::{
     AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
     Permit, Reason, State,
 };
+pub use budget::RetryBudget;
 pub use error::{ConfigError, GuardError, Rejection};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};

@@ -1,6 +1,7 @@
 //! The behaviour that users rely on, one module per theme.
 #![cfg(not(loom))]
 
+mod budget;
 mod calls;
 mod config;
 mod cost;
@@ -12,6 +13,7 @@ mod probes;
 mod quota;
 mod soak;
 mod support;
+mod waiting;
 mod windows;
 
 #[global_allocator]
