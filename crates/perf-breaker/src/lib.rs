@@ -42,6 +42,7 @@
 
 mod breaker;
 mod budget;
+mod counter_clock;
 mod error;
 #[cfg(feature = "tower")]
 mod layer;
@@ -56,6 +57,7 @@ pub use breaker::{
     Permit, Reason, State,
 };
 pub use budget::RetryBudget;
+pub use counter_clock::CounterClock;
 pub use error::{ConfigError, GuardError, Rejection};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
@@ -66,3 +68,7 @@ pub use quota::{Limit, Quota};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/breaker.md")]
+struct Guide;

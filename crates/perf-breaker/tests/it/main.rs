@@ -11,6 +11,7 @@ mod layer;
 mod limiter;
 mod probes;
 mod quota;
+mod scenario;
 mod soak;
 mod support;
 mod waiting;
