@@ -120,6 +120,38 @@ impl<C> CircuitBreaker<C> {
         Call::new(core, self.classify.clone(), future)
     }
 
+    /// Awaits `future` on a permit that was given before the future could be made. The permit is this
+    /// breaker's own; the call time-out counts from when it was given.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), without the rejection.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call); the permit is spent even if the call is dropped before its first poll.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_breaker::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("mail");
+    /// let permit = breaker.admit()?;
+    /// let letter = String::from("expensive to make");
+    /// breaker.call_admitted(permit, async { std::fs::metadata(letter) }).await.unwrap_err();
+    /// assert_eq!(breaker.snapshot().failures, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call_admitted<'b, T, E, F>(&self, permit: Permit<'b>, future: F) -> Call<'b, F, C>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E> + Clone,
+    {
+        Call::admitted(permit, self.classify.clone(), future)
+    }
+
     /// As [`call`](Self::call), and asks `fallback` for a result if there is none. The fallback sees why
     /// and may decline by returning the error.
     ///

@@ -31,11 +31,21 @@
 //! - A half-open breaker gives out its configured number of probes, whoever asks, and no more.
 //! - Window counts equal the sum of what the window holds as soon as no call is being recorded.
 //!
+//! # Features
+//!
+//! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
+//!
+//! # Limits
+//!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
-//! does so for each of many keys.
+//! does so for each of many keys. A [`RetryBudget`] bounds how much retries add to a failing server's load.
 
 mod breaker;
+mod budget;
+mod counter_clock;
 mod error;
+#[cfg(feature = "tower")]
+mod layer;
 mod limiter;
 mod name;
 mod quota;
@@ -46,7 +56,11 @@ pub use breaker::{
     AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
     Permit, Reason, State,
 };
+pub use budget::RetryBudget;
+pub use counter_clock::CounterClock;
 pub use error::{ConfigError, GuardError, Rejection};
+#[cfg(feature = "tower")]
+pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
@@ -54,3 +68,7 @@ pub use quota::{Limit, Quota};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/breaker.md")]
+struct Guide;

@@ -3,6 +3,7 @@
 mod decision;
 mod gcra;
 mod keyed;
+mod line;
 mod rule;
 mod table;
 
@@ -11,7 +12,9 @@ use crate::quota::Quota;
 use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
 use perf_core::{Clock, Moment, SystemClock};
 
+use line::Line;
 use rule::Rule;
+use std::time::Duration;
 
 pub use decision::Decision;
 pub use keyed::KeyedLimiter;
@@ -45,6 +48,7 @@ pub struct RateLimiter<K = SystemClock> {
     clock: K,
     rules: Box<[Rule]>,
     cells: Cells,
+    line: Line,
 }
 
 /// Arrival times, one for each rule.
@@ -76,13 +80,14 @@ impl<K: Clock> RateLimiter<K> {
             clock,
             rules,
             cells,
+            line: Line::new(),
         }
     }
 
     /// Takes one call from the quota, or nothing if it denies it.
     #[inline]
     pub fn check(&self) -> Decision {
-        self.take(1)
+        self.take_behind_line(1)
     }
 
     /// Takes `cost` calls from the quota at once, or nothing if it denies them. A cost of 0 only looks.
@@ -103,19 +108,58 @@ impl<K: Clock> RateLimiter<K> {
     /// # }
     /// ```
     pub fn check_cost(&self, cost: u32) -> Result<Decision, ConfigError> {
-        match self.rules.iter().map(|rule| rule.limit.burst()).min() {
-            Some(burst) if cost > burst => Err(ConfigError::CostExceedsBurst { cost, burst }),
-            _ => Ok(self.take(cost)),
-        }
+        self.affordable(cost)?;
+        Ok(self.take_behind_line(cost))
+    }
+
+    /// Waits until the quota allows a call, and takes it; at most `max_wait`. Whoever waits is served in
+    /// the order of arrival, and [`check`](Self::check) does not pass those who wait.
+    ///
+    /// A call that would have to wait longer is denied at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the line; nothing was taken, and those behind move up.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::RateLimiter;
+    /// use std::time::Duration;
+    ///
+    /// let limiter = RateLimiter::new(&"1/second".parse()?);
+    /// let a_minute = Duration::from_secs(60);
+    /// assert!(limiter.check().is_allowed());
+    /// assert!(limiter.until_ready(a_minute).await.is_allowed()); // after a second
+    /// assert!(!limiter.until_ready(Duration::from_millis(10)).await.is_allowed()); // at once
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn until_ready(&self, max_wait: Duration) -> Decision {
+        self.wait_in_line(1, max_wait).await
+    }
+
+    /// As [`until_ready`](Self::until_ready), for `cost` calls at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::CostExceedsBurst`] if no wait could make the cost admissible.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`until_ready`](Self::until_ready).
+    pub async fn until_ready_cost(
+        &self,
+        cost: u32,
+        max_wait: Duration,
+    ) -> Result<Decision, ConfigError> {
+        self.affordable(cost)?;
+        Ok(self.wait_in_line(cost, max_wait).await)
     }
 
     /// What a call would be told now; takes nothing.
     pub fn peek(&self) -> Decision {
-        let now = self.clock.now();
-        match &self.cells {
-            Cells::One(cell) => self.judge(&[cell.load(Acquire)], now, 1).before(),
-            Cells::Many(cells) => self.judge(&cells.lock(), now, 1).before(),
-        }
+        self.look(self.line.cost().saturating_add(1)).before()
     }
 
     /// Gives back `cost` calls that were admitted and not made. More than was taken has no effect beyond
@@ -136,6 +180,42 @@ impl<K: Clock> RateLimiter<K> {
         }
     }
 
+    fn affordable(&self, cost: u32) -> Result<(), ConfigError> {
+        match self.rules.iter().map(|rule| rule.limit.burst()).min() {
+            Some(burst) if cost > burst => Err(ConfigError::CostExceedsBurst { cost, burst }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn wait_in_line(&self, cost: u32, max_wait: Duration) -> Decision {
+        // Joined before the look: two callers must not both think that they are next.
+        let place = self.line.join(cost);
+        let expected = self.look(place.cost_up_to_here());
+        if expected.retry_after() > max_wait {
+            return expected;
+        }
+        let _first = place.turn().await;
+        loop {
+            let decision = self.take(cost);
+            if decision.is_allowed() {
+                return decision;
+            }
+            self.clock.sleep(decision.retry_after()).await;
+        }
+    }
+
+    #[inline]
+    fn take_behind_line(&self, cost: u32) -> Decision {
+        let line = self.line.cost();
+        if line > 0 {
+            let decision = self.look(line.saturating_add(cost));
+            if !decision.is_allowed() {
+                return decision;
+            }
+        }
+        self.take(cost)
+    }
+
     #[inline]
     fn take(&self, cost: u32) -> Decision {
         match &self.cells {
@@ -152,6 +232,15 @@ impl<K: Clock> RateLimiter<K> {
                 }
                 decision
             }
+        }
+    }
+
+    /// What would be said of `cost` calls now.
+    fn look(&self, cost: u32) -> Decision {
+        let now = self.clock.now();
+        match &self.cells {
+            Cells::One(cell) => self.judge(&[cell.load(Acquire)], now, cost),
+            Cells::Many(cells) => self.judge(&cells.lock(), now, cost),
         }
     }
 

@@ -50,6 +50,16 @@ impl<'b, F, C> Call<'b, F, C> {
             future,
         }
     }
+
+    /// A call that has its permit already and is under way from now on.
+    pub(super) const fn admitted(permit: Permit<'b>, classify: C, future: F) -> Self {
+        Self {
+            stage: Stage::Admitted(permit),
+            alarm: None,
+            classify,
+            future,
+        }
+    }
 }
 
 impl<T, E, F, C> Future for Call<'_, F, C>

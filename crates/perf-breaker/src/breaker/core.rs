@@ -68,10 +68,10 @@ pub(super) struct Pass {
 impl Core {
     #[inline]
     pub(super) fn admit(&self) -> Result<Pass, Rejection> {
-        let (admission, change) = self.machine.admit(|| self.clock.now(), fastrand::f64);
-        if let Some(change) = change {
-            self.announce(change);
-        }
+        let now = || self.clock.now();
+        let admission = self
+            .machine
+            .admit(now, fastrand::f64, |change| self.announce(change));
         match admission {
             Ok(admission) => Ok(Pass {
                 admission,

@@ -93,18 +93,19 @@ impl Machine {
         }
     }
 
-    /// Lets a call pass or says why not, and what that changed.
+    /// Lets a call pass or says why not; `changed` hears of what that changed.
     #[inline]
     pub(super) fn admit(
         &self,
         now: impl Fn() -> Moment,
         random: impl Fn() -> f64,
-    ) -> (Result<Admission, Refusal>, Option<Transition>) {
+        changed: impl Fn(Transition),
+    ) -> Result<Admission, Refusal> {
         let word = self.load();
         if word.is_calm() {
-            return (Ok(Admission::Counted(word.generation())), None);
+            return Ok(Admission::Counted(word.generation()));
         }
-        self.admit_with_care(now, random)
+        self.admit_with_care(now, random, changed)
     }
 
     /// Takes note of how an admitted call ended, and says what that changed.
@@ -155,11 +156,13 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn admit_with_care(
         &self,
         now: impl Fn() -> Moment,
         random: impl Fn() -> f64,
-    ) -> (Result<Admission, Refusal>, Option<Transition>) {
+        changed: impl Fn(Transition),
+    ) -> Result<Admission, Refusal> {
         loop {
             let word = self.load();
             let step = match word.phase() {
@@ -169,14 +172,14 @@ impl Machine {
                 Phase::Held => self.admit_held(word),
             };
             match step {
-                Step::Done(result) => return (result, None),
+                Step::Done(result) => return result,
                 Step::Begin(next, reason, now) if self.exchange(word, next) => {
                     self.grant_lease(next.generation(), now);
-                    let change = transition(word, next, reason, Duration::ZERO);
-                    return (Ok(Admission::Probe(next.generation())), Some(change));
+                    changed(transition(word, next, reason, Duration::ZERO));
+                    return Ok(Admission::Probe(next.generation()));
                 }
                 Step::Write(next, admission) if self.exchange(word, next) => {
-                    return (Ok(admission), None);
+                    return Ok(admission);
                 }
                 // Somebody else changed the word first: look again.
                 Step::Begin(..) | Step::Write(..) => {}
@@ -202,6 +205,7 @@ impl Machine {
         })
     }
 
+    #[inline]
     fn probe_if_due(&self, word: Word, now: Moment) -> Step {
         let left = Deadline(word.payload()).left(now);
         if left.is_zero() {

@@ -10,9 +10,9 @@ use std::hash::Hash;
 /// Admits calls of each key as a [`Quota`] allows, for a bounded number of keys.
 ///
 /// A key takes 20 bytes for each limit of the quota, whatever its own length; a key whose calls have all
-/// come back takes none. Up to the capacity no key is forgotten before that, save about one in five
-/// hundred when the table is full to the brim; beyond it, the key goes that would have been forgotten
-/// soonest. A key that keeps calling stays.
+/// come back takes none. Below the capacity no key is forgotten before that; close to it, fewer than one
+/// in five hundred are, by chance; beyond it, the key goes that would have been forgotten soonest. A key
+/// that keeps calling stays.
 ///
 /// ```
 /// # fn main() -> Result<(), perf_breaker::ConfigError> {

@@ -1,9 +1,9 @@
 //! The arrival times of a bounded number of keys, 16 bytes each, without a lock for keys that are there.
 //!
-//! A key's 64-bit hash stands for it: two keys of one hash would share a limit, which among ten million
-//! keys happens once in 370,000 tables. The hash picks two sets of eight slots; a key may stand in any
-//! of the sixteen. With one set alone, 6.7 % of the live keys of a table 80 % full find no place; with the
-//! emptier of two, 0.02 %.
+//! A key's 64-bit hash stands for it: two keys of one hash share a limit, which the square of the number
+//! of keys over 2⁶⁵ makes unlikely. The hash picks two sets of eight slots; a key may stand in any of the
+//! sixteen. With one set alone, chance fills many sets long before the table is full; the emptier of two
+//! evens that out, so that four of five slots can be in use.
 //!
 //! A slot whose arrival time has passed says the same as no slot: it is free. So the table needs no
 //! sweeper, and below capacity it forgets nothing. When all sixteen slots are live, the one whose arrival

@@ -1,16 +1,20 @@
 //! The behaviour that users rely on, one module per theme.
 #![cfg(not(loom))]
 
+mod budget;
 mod calls;
 mod config;
 mod cost;
 mod holds;
 mod keyed;
+mod layer;
 mod limiter;
 mod probes;
 mod quota;
+mod scenario;
 mod soak;
 mod support;
+mod waiting;
 mod windows;
 
 #[global_allocator]
