@@ -7,7 +7,7 @@
 //! |---|---|
 //! | functions, sync and async | `#[profile]` (feature `macros`), [`span!`], [`profiled`] |
 //! | queries | [`Profiler::sql_layer`] in the subscriber |
-//! | the request behind them | [`RequestScope`] |
+//! | the request behind them | [`RequestScope`]; `TimingLayer` (feature `tower`) for HTTP |
 //! | figures and findings | [`Profiler::snapshot`], its `Display`, [`perf_core::Inspect`] |
 //!
 //! Function spans cost two clock readings and a few additions, on the thread that runs them and
@@ -35,27 +35,32 @@ mod error;
 mod finding;
 mod functions;
 mod inspect;
-mod n_plus_one;
 mod profiler;
 mod queries;
 mod report;
+mod rules;
 mod snapshot;
 mod sql;
 mod ticks;
+#[cfg(feature = "tower")]
+mod timing;
 
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
-pub use finding::{Cause, Cure, Finding, Rule};
+pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
 #[cfg(feature = "macros")]
 pub use perf_macros::profile;
 pub use profiler::Profiler;
 pub use queries::{
-    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SqlLayer,
-    Wrapped,
+    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SlowRequest,
+    SqlLayer, Wrapped,
 };
+pub use rules::Rule;
 pub use snapshot::Snapshot;
 pub use sql::{Fingerprint, Shape, Statement, Verb};
+#[cfg(feature = "tower")]
+pub use timing::{Timed, TimedBody, TimedFuture, TimingLayer};
 
 /// What the macros expand to; not for use by hand.
 #[doc(hidden)]

@@ -15,7 +15,7 @@ mod wrapped;
 
 pub use layer::{QueryEvents, QueryRecorder, SqlLayer};
 pub use request::RequestScope;
-pub use stats::{QueryStats, RequestStats, SlowQuery};
+pub use stats::{QueryStats, RequestStats, SlowQuery, SlowRequest};
 pub use wrapped::Wrapped;
 
 pub(crate) use book::{Book, Observed};

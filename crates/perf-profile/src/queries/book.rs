@@ -1,6 +1,6 @@
 use super::{QueryStats, RequestState, SlowQuery};
-use crate::builder::{Settings, SlowQueryLog};
-use crate::n_plus_one::Execution;
+use crate::builder::{Log, Settings};
+use crate::rules::Execution;
 use crate::sql::{Fingerprint, Statement};
 use ahash::RandomState;
 use parking_lot::Mutex;
@@ -47,18 +47,25 @@ pub(crate) struct Entry {
 /// What sqlx says of one execution.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Observed {
+    /// The hash of the text.
+    pub(crate) text: u64,
     pub(crate) rows_returned: u64,
     pub(crate) rows_affected: u64,
     pub(crate) elapsed: Duration,
 }
 
 impl Book {
-    /// The counters of the statement that `sql` is.
-    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> Arc<Entry> {
+    /// The counters of the statement that `sql` is, and the hash of its text.
+    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> (Arc<Entry>, u64) {
         let hash = self.hasher.hash_one(sql);
-        if let Some(entry) = self.pages.lock().texts.get(&hash) {
-            return Arc::clone(entry);
-        }
+        let known = self.pages.lock().texts.get(&hash).map(Arc::clone);
+        (
+            known.unwrap_or_else(|| self.read(hash, sql, settings)),
+            hash,
+        )
+    }
+
+    fn read(&self, hash: u64, sql: &str, settings: &Settings) -> Arc<Entry> {
         let statement = Statement::parse(sql, settings.dialect);
         self.pages
             .lock()
@@ -86,6 +93,7 @@ impl Book {
                 let ended = settings.clock.now();
                 let execution = Execution {
                     fingerprint: entry.statement.fingerprint(),
+                    text: observed.text,
                     shape: entry.statement.shape(),
                     started: ended.saturating_sub(observed.elapsed),
                     ended,
@@ -114,7 +122,7 @@ impl Book {
             rows_returned: observed.rows_returned,
             request: request.map(|request| (*request.name).to_owned()),
         };
-        if let Some(SlowQueryLog(log)) = &settings.slow_query_log {
+        if let Some(Log(log)) = &settings.slow_query_log {
             log(&slow);
         }
         let mut kept = self.slow.lock();

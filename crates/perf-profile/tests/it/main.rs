@@ -1,10 +1,13 @@
 //! What users rely on, one module per theme.
 
 mod attribution;
+mod findings;
 mod fingerprint;
 mod functions;
 mod installation;
-mod n_plus_one;
+
 mod profile;
 mod report;
+mod soak;
 mod support;
+mod timing;
