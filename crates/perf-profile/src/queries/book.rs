@@ -1,10 +1,9 @@
-use super::{QueryStats, RequestState, SlowQuery};
+use super::{Latency, QueryStats, RequestState, SlowQuery};
 use crate::builder::{Log, Settings};
 use crate::rules::Execution;
 use crate::sql::{Fingerprint, Statement};
 use ahash::RandomState;
 use parking_lot::Mutex;
-use perf_core::Histogram;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -39,7 +38,7 @@ struct Pages {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(super) statement: Statement,
-    latency: Histogram,
+    latency: Latency,
     rows_returned: AtomicU64,
     rows_affected: AtomicU64,
 }
@@ -81,7 +80,7 @@ impl Book {
         settings: &Settings,
     ) {
         self.executions.fetch_add(1, Relaxed);
-        entry.latency.record_duration(observed.elapsed);
+        entry.latency.record(observed.elapsed);
         entry
             .rows_returned
             .fetch_add(observed.rows_returned, Relaxed);
@@ -196,14 +195,14 @@ impl Entry {
     fn new(statement: Statement) -> Arc<Self> {
         Arc::new(Self {
             statement,
-            latency: Histogram::new(),
+            latency: Latency::default(),
             rows_returned: AtomicU64::new(0),
             rows_affected: AtomicU64::new(0),
         })
     }
 
     fn stats(&self) -> QueryStats {
-        let latency = self.latency.snapshot().summary();
+        let latency = self.latency.summary();
         QueryStats {
             fingerprint: self.statement.fingerprint(),
             text: self.statement.text().to_owned(),

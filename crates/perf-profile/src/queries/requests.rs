@@ -1,10 +1,9 @@
-use super::{RequestState, RequestStats, SlowRequest};
+use super::{Latency, RequestState, RequestStats, SlowRequest};
 use crate::builder::{Log, Settings};
 use crate::finding::{Cause, Finding};
 use crate::rules::{self, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
-use perf_core::Histogram;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +23,7 @@ pub(crate) struct Requests {
 struct Name {
     queries: u64,
     max_queries: u64,
-    latency: Box<Histogram>,
+    latency: Latency,
     findings: HashMap<(Rule, Fingerprint), Finding>,
 }
 
@@ -116,7 +115,7 @@ impl Name {
         let queries = request.queries();
         self.queries += queries;
         self.max_queries = self.max_queries.max(queries);
-        self.latency.record_duration(latency);
+        self.latency.record(latency);
         for observation in observations {
             let key = (observation.rule, observation.fingerprint);
             let finding = self
@@ -131,7 +130,7 @@ impl Name {
     }
 
     fn stats(&self, name: &str) -> RequestStats {
-        let latency = self.latency.snapshot().summary();
+        let latency = self.latency.summary();
         RequestStats {
             name: name.to_owned(),
             requests: latency.count,

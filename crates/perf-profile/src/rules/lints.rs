@@ -122,6 +122,85 @@ mod tests {
         unexplained: Duration::from_millis(50),
     };
 
+    /// A statement, how often one request ran it, how many rows each execution returned, what that breaks.
+    const CASES: [(&str, u64, u64, &[Rule]); 20] = [
+        (
+            "SELECT name, value FROM settings",
+            5,
+            3,
+            &[Rule::IdenticalReads],
+        ),
+        ("SELECT name, value FROM settings", 4, 3, &[]),
+        (
+            "SELECT value FROM settings WHERE name = 'theme'",
+            5,
+            1,
+            &[Rule::IdenticalReads],
+        ),
+        ("SELECT value FROM settings WHERE name = $1", 5, 1, &[]),
+        (
+            "SELECT id FROM jobs WHERE due < now() LIMIT 1 FOR UPDATE SKIP LOCKED",
+            5,
+            1,
+            &[],
+        ),
+        ("SELECT nextval('numbers')", 50, 1, &[]),
+        (
+            "INSERT INTO log (flight) VALUES ($1)",
+            5,
+            0,
+            &[Rule::RowWiseInsert],
+        ),
+        ("INSERT INTO log (flight) VALUES ($1)", 4, 0, &[]),
+        ("INSERT INTO log (flight) VALUES ($1), ($2)", 9, 0, &[]),
+        (
+            "INSERT INTO log (flight) SELECT id FROM flights WHERE id > $1",
+            9,
+            0,
+            &[],
+        ),
+        (
+            "SELECT id FROM flights ORDER BY id LIMIT $1 OFFSET $2",
+            5,
+            50,
+            &[Rule::OffsetWalk],
+        ),
+        (
+            "SELECT id FROM flights ORDER BY id LIMIT $1 OFFSET $2",
+            2,
+            50,
+            &[],
+        ),
+        (
+            "SELECT id FROM flights WHERE id > $1 ORDER BY id LIMIT $2",
+            9,
+            50,
+            &[],
+        ),
+        ("SELECT id FROM flights", 1, 1_000, &[Rule::MissingLimit]),
+        ("SELECT id FROM flights", 1, 999, &[]),
+        ("SELECT id FROM flights LIMIT 5000", 1, 5_000, &[]),
+        (
+            "SELECT carrier, count(*) FROM flights GROUP BY carrier",
+            1,
+            2_000,
+            &[],
+        ),
+        (
+            "SELECT * FROM planes WHERE tailnum = $1",
+            1,
+            1,
+            &[Rule::SelectStar],
+        ),
+        ("SELECT count(*) FROM planes", 1, 1, &[]),
+        (
+            "SELECT 1 FROM a WHERE EXISTS (SELECT * FROM b WHERE b.x = a.x LIMIT 1)",
+            1,
+            1,
+            &[],
+        ),
+    ];
+
     /// The rules that `repeats` executions break, each of `rows` rows. `text` tells texts apart.
     fn broken(sql: &str, repeats: u64, rows: u64, text: impl Fn(u64) -> u64) -> Vec<Rule> {
         let statement = Statement::parse(sql, Dialect::Postgres);
@@ -143,87 +222,9 @@ mod tests {
 
     #[test]
     fn each_rule_has_what_breaks_it_and_what_comes_close() {
-        let same = |_| 0;
-        let cases: [(&str, u64, u64, &[Rule]); 20] = [
-            (
-                "SELECT name, value FROM settings",
-                5,
-                3,
-                &[Rule::IdenticalReads],
-            ),
-            ("SELECT name, value FROM settings", 4, 3, &[]),
-            (
-                "SELECT value FROM settings WHERE name = 'theme'",
-                5,
-                1,
-                &[Rule::IdenticalReads],
-            ),
-            ("SELECT value FROM settings WHERE name = $1", 5, 1, &[]),
-            (
-                "SELECT id FROM jobs WHERE due < now() LIMIT 1 FOR UPDATE SKIP LOCKED",
-                5,
-                1,
-                &[],
-            ),
-            ("SELECT nextval('numbers')", 50, 1, &[]),
-            (
-                "INSERT INTO log (flight) VALUES ($1)",
-                5,
-                0,
-                &[Rule::RowWiseInsert],
-            ),
-            ("INSERT INTO log (flight) VALUES ($1)", 4, 0, &[]),
-            ("INSERT INTO log (flight) VALUES ($1), ($2)", 9, 0, &[]),
-            (
-                "INSERT INTO log (flight) SELECT id FROM flights WHERE id > $1",
-                9,
-                0,
-                &[],
-            ),
-            (
-                "SELECT id FROM flights ORDER BY id LIMIT $1 OFFSET $2",
-                5,
-                50,
-                &[Rule::OffsetWalk],
-            ),
-            (
-                "SELECT id FROM flights ORDER BY id LIMIT $1 OFFSET $2",
-                2,
-                50,
-                &[],
-            ),
-            (
-                "SELECT id FROM flights WHERE id > $1 ORDER BY id LIMIT $2",
-                9,
-                50,
-                &[],
-            ),
-            ("SELECT id FROM flights", 1, 1_000, &[Rule::MissingLimit]),
-            ("SELECT id FROM flights", 1, 999, &[]),
-            ("SELECT id FROM flights LIMIT 5000", 1, 5_000, &[]),
-            (
-                "SELECT carrier, count(*) FROM flights GROUP BY carrier",
-                1,
-                2_000,
-                &[],
-            ),
-            (
-                "SELECT * FROM planes WHERE tailnum = $1",
-                1,
-                1,
-                &[Rule::SelectStar],
-            ),
-            ("SELECT count(*) FROM planes", 1, 1, &[]),
-            (
-                "SELECT 1 FROM a WHERE EXISTS (SELECT * FROM b WHERE b.x = a.x LIMIT 1)",
-                1,
-                1,
-                &[],
-            ),
-        ];
-        for (sql, repeats, rows, expected) in cases {
+        for (sql, repeats, rows, expected) in CASES {
             assert_eq!(
-                broken(sql, repeats, rows, same),
+                broken(sql, repeats, rows, |_| 0),
                 expected,
                 "{repeats} x {sql}"
             );

@@ -5,6 +5,7 @@ mod findings;
 mod fingerprint;
 mod functions;
 mod installation;
+mod memory;
 
 mod profile;
 mod report;
