@@ -3,8 +3,8 @@
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// How long a peer's collector may take to have swept up a round: it wakes every 50 ms.
-const SWEEP: Duration = Duration::from_millis(70);
+/// How long a peer's collector may take to have swept up a round: it wakes every 50 ms, and then works.
+const SWEEP: Duration = Duration::from_millis(150);
 
 /// The CPU time that `work` costs, on whatever thread.
 pub(crate) fn of(work: impl FnOnce()) -> Duration {

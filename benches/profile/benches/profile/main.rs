@@ -3,6 +3,7 @@
 //! Spans are judged by the CPU time of the whole process: a profiler that hands its events to a thread
 //! has not made them free.
 
+mod collector;
 mod cpu;
 mod fingerprint;
 mod poll;

@@ -1,6 +1,6 @@
 //! A future of four polls.
 
-use crate::cpu;
+use crate::{collector, cpu};
 use criterion::Criterion;
 use harness::Comparison;
 use perf_profile::{Profiler, profiled, span};
@@ -53,7 +53,7 @@ fn polls(profiler: &Profiler) -> u64 {
 
 pub(crate) fn enabled(criterion: &mut Criterion) {
     let profiler = Profiler::builder().build();
-    let _hotpath = hotpath::HotpathGuardBuilder::new("bench").build();
+    collector::start();
     let mut comparison = Comparison::new("profile/async_poll_cpu/enabled");
     comparison.add_timed("perfkit", |iterations| {
         let before = polls(&profiler);

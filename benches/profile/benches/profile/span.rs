@@ -1,6 +1,6 @@
 //! A sync function of one addition, with and without a span around it.
 
-use crate::cpu;
+use crate::{collector, cpu};
 use criterion::Criterion;
 use fastrace::collector::{Config, Reporter, SpanRecord};
 use fastrace::local::LocalSpan;
@@ -73,7 +73,7 @@ fn calls(profiler: &Profiler) -> u64 {
 
 pub(crate) fn enabled(criterion: &mut Criterion) {
     let profiler = Profiler::builder().build();
-    let _hotpath = hotpath::HotpathGuardBuilder::new("bench").build();
+    collector::start();
     fastrace::set_reporter(Count, Config::default());
     let mut comparison = Comparison::new("profile/sync_span_cpu/enabled");
     comparison.add_timed("perfkit", |iterations| {
