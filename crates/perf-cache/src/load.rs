@@ -9,6 +9,8 @@
 //! abort, the shutdown of the runtime, even a task that was never polled.
 
 mod call;
+mod produce;
+mod seat;
 mod task;
 
 use crate::bounds::{Key, Value};
