@@ -1,1 +1,56 @@
-//! Circuit breaker, rate limiter and guards with exact accounting.
+//! Circuit breaker and rate limiter whose accounting is exact.
+//!
+//! A [`CircuitBreaker`] stands before something that may fail. While it works, a call costs a few
+//! nanoseconds more than none. Once too much of it fails, the breaker opens: calls are refused at once,
+//! each with the time after which asking again makes sense, and after a pause a bounded number of
+//! probes decides whether it closes again.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use perf_breaker::{CircuitBreaker, GuardError};
+//!
+//! let breaker = CircuitBreaker::builder("billing").consecutive_failures(2).build()?;
+//! for _ in 0..2 {
+//!     let reply = breaker.call(async { Err::<(), _>("connection refused") }).await;
+//!     assert_eq!(reply, Err(GuardError::Inner("connection refused")));
+//! }
+//! let reply = breaker.call(async { Ok::<_, &str>("never asked") }).await;
+//! let error = reply.unwrap_err();
+//! assert!(error.is_rejection());
+//! assert!(error.retry_after().is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What "exact" means
+//!
+//! - A permit carries the generation in which it was given. A result that arrives after the state has
+//!   moved on changes nothing.
+//! - A permit is a value: dropping it in any way, a panic included, gives it back and judges the call.
+//! - A half-open breaker gives out its configured number of probes, whoever asks, and no more.
+//! - Window counts equal the sum of what the window holds as soon as no call is being recorded.
+//!
+//! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
+//! does so for each of many keys.
+
+mod breaker;
+mod error;
+mod limiter;
+mod name;
+mod quota;
+mod sync;
+mod window;
+
+pub use breaker::{
+    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
+    Permit, Reason, State,
+};
+pub use error::{ConfigError, GuardError, Rejection};
+pub use limiter::{Decision, KeyedLimiter, RateLimiter};
+pub use name::Name;
+pub use quota::{Limit, Quota};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,265 @@
+//! The circuit breaker: a handle over a state machine in one atomic word.
+
+mod builder;
+mod call;
+mod classify;
+mod core;
+mod machine;
+mod open_time;
+mod permit;
+mod rules;
+mod snapshot;
+mod state;
+mod streak;
+mod word;
+
+use self::core::{Core, Holder};
+use crate::error::{GuardError, Rejection};
+use crate::name::Name;
+use std::future::Future;
+use std::sync::Arc;
+
+pub use builder::BreakerBuilder;
+pub use call::Call;
+pub use classify::{AnyError, Classify, Outcome};
+pub use permit::Permit;
+pub use rules::Reason;
+pub use snapshot::BreakerSnapshot;
+pub use state::{Hold, State};
+
+/// Refuses calls to what keeps failing, until probes show that it works again.
+///
+/// Clones share one breaker. A call comes in one of three forms: [`call`](Self::call) for futures,
+/// [`run`](Self::run) for closures, [`admit`](Self::admit) for everything else.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use perf_breaker::{CircuitBreaker, State};
+/// use std::time::Duration;
+///
+/// let breaker = CircuitBreaker::builder("search")
+///     .count_window(100)
+///     .failure_rate(0.5)
+///     .timeout(Duration::from_millis(250))
+///     .build()?;
+/// let hits = breaker.call(async { Ok::<_, std::io::Error>(7) }).await?;
+/// assert_eq!((hits, breaker.state()), (7, State::Closed));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct CircuitBreaker<C = AnyError> {
+    core: Arc<Core>,
+    classify: C,
+}
+
+impl CircuitBreaker {
+    /// A breaker with the default settings, which [`BreakerBuilder`] lists.
+    ///
+    /// # Panics
+    ///
+    /// Never: the defaults pass their own checks.
+    #[must_use]
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self::builder(name)
+            .build()
+            .expect("the default settings are valid")
+    }
+
+    /// Settings to build a breaker from. The name appears in rejections, events and figures.
+    pub fn builder(name: impl Into<Name>) -> BreakerBuilder {
+        BreakerBuilder::new(name.into())
+    }
+}
+
+impl<C> CircuitBreaker<C> {
+    pub(crate) const fn from_parts(core: Arc<Core>, classify: C) -> Self {
+        Self { core, classify }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Awaits `future` if the breaker lets it pass.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardError::Rejected`] if the breaker refuses the call, which is then never polled;
+    /// [`GuardError::Elapsed`] if it takes longer than the call time-out; [`GuardError::Inner`] with the
+    /// call's own error otherwise.
+    ///
+    /// # Panics
+    ///
+    /// A panic of the call, or of the classifier, counts as a failure and goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped is judged by its age, see [`Permit`]; its permit never leaks.
+    #[inline]
+    pub fn call<T, E, F>(&self, future: F) -> Call<'_, F, C>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E> + Clone,
+    {
+        Call::new(Holder::Borrowed(&self.core), self.classify.clone(), future)
+    }
+
+    /// As [`call`](Self::call), and borrows nothing, so that the call can be spawned.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub fn call_owned<T, E, F>(&self, future: F) -> Call<'static, F, C>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E> + Clone,
+    {
+        let core = Holder::Owned(Arc::clone(&self.core));
+        Call::new(core, self.classify.clone(), future)
+    }
+
+    /// As [`call`](Self::call), and asks `fallback` for a result if there is none. The fallback sees why
+    /// and may decline by returning the error.
+    ///
+    /// # Errors
+    ///
+    /// What `fallback` returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call); a fallback that is dropped changes nothing here.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use perf_breaker::{CircuitBreaker, Hold};
+    ///
+    /// let breaker = CircuitBreaker::new("rates");
+    /// breaker.hold(Hold::Open);
+    /// let rate = breaker
+    ///     .call_or_else(
+    ///         async { Err::<f64, _>("unreachable") },
+    ///         |error| async move { if error.is_rejection() { Ok(1.08) } else { Err(error) } },
+    ///     )
+    ///     .await;
+    /// assert_eq!(rate, Ok(1.08));
+    /// # }
+    /// ```
+    pub async fn call_or_else<T, E, F, G, H>(
+        &self,
+        future: F,
+        fallback: G,
+    ) -> Result<T, GuardError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E> + Clone,
+        G: FnOnce(GuardError<E>) -> H,
+        H: Future<Output = Result<T, GuardError<E>>>,
+    {
+        match self.call(future).await {
+            Err(error) => fallback(error).await,
+            result => result,
+        }
+    }
+
+    /// Runs `work` if the breaker lets it pass. The call time-out cannot end it; work that took longer
+    /// is judged by its result.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardError::Rejected`] if the breaker refuses the call, [`GuardError::Inner`] with the call's own
+    /// error otherwise.
+    ///
+    /// # Panics
+    ///
+    /// A panic of `work`, or of the classifier, counts as a failure and goes on.
+    ///
+    /// ```
+    /// use perf_breaker::{CircuitBreaker, GuardError};
+    ///
+    /// let breaker = CircuitBreaker::new("disk");
+    /// assert_eq!(breaker.run(|| "7".parse::<u8>()), Ok(7));
+    /// assert!(matches!(breaker.run(|| "x".parse::<u8>()), Err(GuardError::Inner(_))));
+    /// ```
+    #[inline]
+    pub fn run<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, GuardError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        let permit = self.admit()?;
+        let result = work();
+        permit.record(self.classify.classify(&result));
+        result.map_err(GuardError::Inner)
+    }
+
+    /// A permit for one call, for what is neither a future nor a closure.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] if the breaker refuses the call.
+    #[inline]
+    pub fn admit(&self) -> Result<Permit<'_>, Rejection> {
+        let pass = self.core.admit()?;
+        Ok(Permit::new(Holder::Borrowed(&self.core), pass))
+    }
+
+    /// As [`admit`](Self::admit), and borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_owned(&self) -> Result<Permit<'static>, Rejection> {
+        let pass = self.core.admit()?;
+        Ok(Permit::new(Holder::Owned(Arc::clone(&self.core)), pass))
+    }
+
+    /// What the breaker does with calls. An open breaker whose open time is over stays so until the next
+    /// call becomes its first probe.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.core.machine.state()
+    }
+
+    /// The breaker's state and counts.
+    #[must_use]
+    pub fn snapshot(&self) -> BreakerSnapshot {
+        self.core.snapshot()
+    }
+
+    /// Takes the decision out of the rules' hands, until [`reset`](Self::reset). Calls under way have no
+    /// effect on the breaker any more.
+    ///
+    /// ```
+    /// use perf_breaker::{CircuitBreaker, Hold, State};
+    ///
+    /// let breaker = CircuitBreaker::new("billing");
+    /// breaker.hold(Hold::Open);
+    /// assert!(breaker.admit().is_err());
+    /// breaker.reset();
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// ```
+    pub fn hold(&self, hold: Hold) {
+        self.core.announce(self.core.machine.force(Some(hold)));
+    }
+
+    /// Closes the breaker with an empty window and ends a hold.
+    pub fn reset(&self) {
+        self.core.announce(self.core.machine.force(None));
+    }
+
+    /// Shows the breaker in `registry` for as long as it lives.
+    pub fn register_in(&self, registry: &perf_core::Registry) {
+        registry.register(&self.core);
+    }
+}
+
+impl<C: Clone> Clone for CircuitBreaker<C> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            classify: self.classify.clone(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use super::machine::{Admission, Machine, Transition, Verdict};
+use super::{Hold, State};
+use crate::error::Rejection;
+use crate::name::Name;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::window::Trace;
+use perf_core::{Clock, Moment, SystemClock};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The machine with its clock, its name and its counters: what all handles of a breaker share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) machine: Machine,
+    pub(super) name: Name,
+    pub(super) clock: Time,
+    pub(super) limits: Limits,
+    pub(super) rejected: AtomicU64,
+    pub(super) opened: AtomicU64,
+}
+
+/// How long a call may take, in nanoseconds; `u64::MAX` for any time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) slow: u64,
+    pub(super) timeout: u64,
+}
+
+impl Limits {
+    /// Whether anyone asks how long a call took. If not, the clock is not read.
+    const fn are_set(self) -> bool {
+        self.slow != u64::MAX || self.timeout != u64::MAX
+    }
+}
+
+/// The usual clock without an indirection, or one that the user chose.
+#[derive(Debug)]
+pub(super) enum Time {
+    System,
+    Other(Arc<dyn Clock>),
+}
+
+impl Time {
+    #[inline]
+    pub(super) fn now(&self) -> Moment {
+        match self {
+            Self::System => SystemClock.now(),
+            Self::Other(clock) => clock.now(),
+        }
+    }
+
+    pub(super) fn sleep_until(&self, deadline: Moment) -> perf_core::clock::Sleep {
+        match self {
+            Self::System => SystemClock.sleep_until(deadline),
+            Self::Other(clock) => clock.sleep_until(deadline),
+        }
+    }
+}
+
+/// An admission and the time at which it was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    pub(super) admission: Admission,
+    pub(super) started: Moment,
+}
+
+impl Core {
+    #[inline]
+    pub(super) fn admit(&self) -> Result<Pass, Rejection> {
+        let (admission, change) = self.machine.admit(|| self.clock.now(), fastrand::f64);
+        if let Some(change) = change {
+            self.announce(change);
+        }
+        match admission {
+            Ok(admission) => Ok(Pass {
+                admission,
+                started: if self.limits.are_set() {
+                    self.clock.now()
+                } else {
+                    Moment::ORIGIN
+                },
+            }),
+            Err(refusal) => {
+                self.rejected.fetch_add(1, Relaxed);
+                Err(Rejection {
+                    name: self.name.clone(),
+                    state: refusal.state,
+                    retry_after: refusal.retry_after,
+                })
+            }
+        }
+    }
+
+    /// Takes note of a call that succeeded or failed.
+    #[inline]
+    pub(super) fn settle(&self, pass: Pass, failed: bool) {
+        if self.limits.slow == u64::MAX {
+            let trace = Trace {
+                failed,
+                slow: false,
+            };
+            self.decide(pass, Verdict::Counted(trace), || self.clock.now());
+        } else {
+            let now = self.clock.now();
+            let slow = nanos_since(pass.started, now) >= self.limits.slow;
+            self.decide(pass, Verdict::Counted(Trace { failed, slow }), || now);
+        }
+    }
+
+    /// Judges a call that nobody waited for by the time it took.
+    pub(super) fn settle_abandoned(&self, pass: Pass) {
+        let mut verdict = Verdict::Ignored;
+        if self.limits.are_set() {
+            let taken = nanos_since(pass.started, self.clock.now());
+            let (failed, slow) = (taken >= self.limits.timeout, taken >= self.limits.slow);
+            if failed || slow {
+                verdict = Verdict::Counted(Trace { failed, slow });
+            }
+        }
+        self.decide(pass, verdict, || self.clock.now());
+    }
+
+    #[inline]
+    pub(super) fn decide(&self, pass: Pass, verdict: Verdict, now: impl Fn() -> Moment) {
+        if let Some(change) = self
+            .machine
+            .settle(pass.admission, verdict, now, fastrand::f64)
+        {
+            self.announce(change);
+        }
+    }
+
+    /// The longest that a call may take.
+    pub(super) const fn timeout(&self) -> Option<Duration> {
+        match self.limits.timeout {
+            u64::MAX => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    #[cold]
+    pub(super) fn announce(&self, change: Transition) {
+        let Transition {
+            from,
+            to,
+            reason,
+            open_for,
+        } = change;
+        if to == State::Open {
+            self.opened.fetch_add(1, Relaxed);
+            tracing::warn!(breaker = %self.name, %from, %reason, ?open_for, "circuit breaker opened");
+        } else if from == to && to == State::Held(Hold::MetricsOnly) {
+            tracing::warn!(breaker = %self.name, %reason, "circuit breaker would have opened");
+        } else {
+            tracing::info!(breaker = %self.name, %from, %to, %reason, "circuit breaker changed");
+        }
+    }
+}
+
+fn nanos_since(started: Moment, now: Moment) -> u64 {
+    now.as_nanos().saturating_sub(started.as_nanos())
+}
+
+/// A way to the core: borrowed on the hot path, where a shared count would cost as much as the rest of
+/// the call, and owned where the caller cannot borrow.
+#[derive(Clone, Debug)]
+pub(super) enum Holder<'b> {
+    Borrowed(&'b Core),
+    Owned(Arc<Core>),
+}
+
+impl Deref for Holder<'_> {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        match self {
+            Self::Borrowed(core) => core,
+            Self::Owned(core) => core,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The states of a breaker and how one becomes another.
+//!
+//! All of it hangs on one word ([`Word`]). Admission reads it, and writes it only to give out a probe or
+//! to begin a generation. Whatever else is written carries the generation, so an exchange that comes
+//! late fails or writes what nobody reads. Time and randomness are arguments.
+
+use super::open_time::OpenTime;
+use super::rules::{Reason, Rules};
+use super::streak::Streak;
+use super::word::{Deadline, Phase, Tally, Word};
+use super::{Hold, State};
+use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
+use crate::window::{Counts, Generation, Trace, Window};
+use perf_core::Moment;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    word: AtomicU64,
+    /// `{generation 20, deadline 44}` of the probes that are out.
+    lease: AtomicU64,
+    streak: Streak,
+    window: Window,
+    rules: Rules,
+    open_time: OpenTime,
+    probes: Probes,
+    readmission: Duration,
+}
+
+/// How many probes are given out, how many must succeed, and how long one may take to report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probes {
+    pub(super) limit: u16,
+    pub(super) needed: u16,
+    pub(super) lease: Duration,
+}
+
+/// What a permit was given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// The call enters the window of its generation.
+    Counted(Generation),
+    /// The call is a probe of its generation.
+    Probe(Generation),
+    /// Nobody asks how the call ends.
+    Unrecorded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) state: State,
+    pub(super) retry_after: Duration,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Counted(Trace),
+    Ignored,
+    OpenFor(Duration),
+}
+
+/// A change of state that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transition {
+    pub(super) from: State,
+    pub(super) to: State,
+    pub(super) reason: Reason,
+    pub(super) open_for: Duration,
+}
+
+/// The share of calls that a re-admission begins with.
+const FIRST_SHARE: f64 = 0.1;
+const LEASE_SHIFT: u32 = 64 - Generation::BITS;
+
+impl Machine {
+    pub(super) fn new(
+        window: Window,
+        rules: Rules,
+        open_time: OpenTime,
+        probes: Probes,
+        readmission: Duration,
+    ) -> Self {
+        Self {
+            word: AtomicU64::new(Word::START.0),
+            lease: AtomicU64::new(0),
+            streak: Streak::new(),
+            window,
+            rules,
+            open_time,
+            probes,
+            readmission,
+        }
+    }
+
+    /// Lets a call pass or says why not, and what that changed.
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        now: impl Fn() -> Moment,
+        random: impl Fn() -> f64,
+    ) -> (Result<Admission, Refusal>, Option<Transition>) {
+        let word = self.load();
+        if word.is_calm() {
+            return (Ok(Admission::Counted(word.generation())), None);
+        }
+        self.admit_with_care(now, random)
+    }
+
+    /// Takes note of how an admitted call ended, and says what that changed.
+    #[inline]
+    pub(super) fn settle(
+        &self,
+        admission: Admission,
+        verdict: Verdict,
+        now: impl Fn() -> Moment,
+        random: impl Fn() -> f64,
+    ) -> Option<Transition> {
+        match (admission, verdict) {
+            (Admission::Counted(generation), Verdict::Counted(trace)) => {
+                let reason = self.record(generation, trace, &now)?;
+                let open_for = self.open_time.draw(0, random());
+                self.trip(generation, reason, open_for, now())
+            }
+            (Admission::Counted(generation), Verdict::OpenFor(open_for)) => {
+                self.record(generation, Trace::FAILED, &now);
+                self.trip(generation, Reason::Requested, open_for, now())
+            }
+            (Admission::Probe(generation), _) => {
+                self.settle_probe(generation, verdict, now, random)
+            }
+            (Admission::Counted(_), Verdict::Ignored) | (Admission::Unrecorded, _) => None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        state_of(self.load())
+    }
+
+    pub(super) fn counts(&self, now: Moment) -> Counts {
+        self.window.counts(self.load().generation(), || now)
+    }
+
+    /// Begins a generation by hand: held, or closed with an empty window.
+    pub(super) fn force(&self, hold: Option<Hold>) -> Transition {
+        loop {
+            let word = self.load();
+            let next = match hold {
+                Some(hold) => word.next(Phase::Held, 0, hold.to_payload()),
+                None => word.next(Phase::Closed, 0, 0),
+            };
+            if self.exchange(word, next) {
+                return transition(word, next, Reason::Operator, Duration::ZERO);
+            }
+        }
+    }
+
+    fn admit_with_care(
+        &self,
+        now: impl Fn() -> Moment,
+        random: impl Fn() -> f64,
+    ) -> (Result<Admission, Refusal>, Option<Transition>) {
+        loop {
+            let word = self.load();
+            let step = match word.phase() {
+                Phase::Closed => self.readmit(word, now(), random()),
+                Phase::Open => self.probe_if_due(word, now()),
+                Phase::HalfOpen => self.probe_if_free(word, now()),
+                Phase::Held => self.admit_held(word),
+            };
+            match step {
+                Step::Done(result) => return (result, None),
+                Step::Begin(next, reason, now) if self.exchange(word, next) => {
+                    self.grant_lease(next.generation(), now);
+                    let change = transition(word, next, reason, Duration::ZERO);
+                    return (Ok(Admission::Probe(next.generation())), Some(change));
+                }
+                Step::Write(next, admission) if self.exchange(word, next) => {
+                    return (Ok(admission), None);
+                }
+                // Somebody else changed the word first: look again.
+                Step::Begin(..) | Step::Write(..) => {}
+            }
+        }
+    }
+
+    fn readmit(&self, word: Word, now: Moment, random: f64) -> Step {
+        let admission = Admission::Counted(word.generation());
+        if word.payload() == 0 {
+            return Step::Done(Ok(admission));
+        }
+        let left = Deadline(word.payload()).left(now);
+        if left.is_zero() {
+            return Step::Write(word.with_payload(0), admission);
+        }
+        let passed = 1.0 - left.as_secs_f64() / self.readmission.as_secs_f64();
+        let share = FIRST_SHARE + (1.0 - FIRST_SHARE) * passed;
+        Step::Done(if random < share {
+            Ok(admission)
+        } else {
+            Err(refusal(word, left))
+        })
+    }
+
+    fn probe_if_due(&self, word: Word, now: Moment) -> Step {
+        let left = Deadline(word.payload()).left(now);
+        if left.is_zero() {
+            let next = word.next(Phase::HalfOpen, word.streak(), Tally::FIRST.pack());
+            Step::Begin(next, Reason::Waited, now)
+        } else {
+            Step::Done(Err(refusal(word, left)))
+        }
+    }
+
+    fn probe_if_free(&self, word: Word, now: Moment) -> Step {
+        let mut tally = Tally::unpack(word.payload());
+        if tally.taken() < u64::from(self.probes.limit) {
+            tally.in_flight += 1;
+            let next = word.with_payload(tally.pack());
+            return Step::Write(next, Admission::Probe(word.generation()));
+        }
+        let left = self.lease_left(word.generation(), now);
+        if left.is_zero() {
+            let next = word.next(Phase::HalfOpen, word.streak(), Tally::FIRST.pack());
+            Step::Begin(next, Reason::LeaseExpired, now)
+        } else {
+            Step::Done(Err(refusal(word, left)))
+        }
+    }
+
+    fn admit_held(&self, word: Word) -> Step {
+        Step::Done(match Hold::from_payload(word.payload()) {
+            Hold::Open => Err(refusal(word, self.open_time.base)),
+            Hold::Closed | Hold::MetricsOnly => Ok(Admission::Counted(word.generation())),
+            Hold::Disabled => Ok(Admission::Unrecorded),
+        })
+    }
+
+    /// Counts a call and judges the window if the call may have tipped it.
+    #[inline]
+    fn record(
+        &self,
+        generation: Generation,
+        trace: Trace,
+        now: impl Fn() -> Moment,
+    ) -> Option<Reason> {
+        let stands = || self.load().generation() == generation;
+        let minimum = u64::from(self.rules.min_calls);
+        let reached = self.window.record(generation, trace, minimum, &now, stands);
+        let in_a_row = if self.rules.consecutive == 0 {
+            0
+        } else {
+            self.streak.record(generation, trace.failed, stands)
+        };
+        if trace.failed || trace.slow || reached {
+            self.rules
+                .verdict(self.window.counts(generation, now), in_a_row)
+        } else {
+            None
+        }
+    }
+
+    /// Opens the breaker, unless its generation has ended or a hold forbids it.
+    fn trip(
+        &self,
+        generation: Generation,
+        reason: Reason,
+        open_for: Duration,
+        now: Moment,
+    ) -> Option<Transition> {
+        loop {
+            let word = self.load();
+            if word.generation() != generation {
+                return None;
+            }
+            let next = match word.phase() {
+                Phase::Closed => word.next(Phase::Open, 0, Deadline::after(now, open_for).0),
+                // Shows what it would have done, and counts afresh to be able to show it again.
+                Phase::Held if Hold::from_payload(word.payload()) == Hold::MetricsOnly => {
+                    word.next(Phase::Held, 0, word.payload())
+                }
+                _ => return None,
+            };
+            if self.exchange(word, next) {
+                return Some(transition(word, next, reason, open_for));
+            }
+        }
+    }
+
+    fn settle_probe(
+        &self,
+        generation: Generation,
+        verdict: Verdict,
+        now: impl Fn() -> Moment,
+        random: impl Fn() -> f64,
+    ) -> Option<Transition> {
+        loop {
+            let word = self.load();
+            if word.generation() != generation {
+                return None;
+            }
+            let mut tally = Tally::unpack(word.payload());
+            tally.in_flight -= 1;
+            match verdict {
+                Verdict::Counted(trace) if trace.failed || trace.slow => tally.failures += 1,
+                Verdict::Counted(_) => tally.successes += 1,
+                Verdict::Ignored | Verdict::OpenFor(_) => {}
+            }
+            let (next, reason, open_for) = self.after_probe(word, tally, verdict, &now, &random);
+            if self.exchange(word, next) {
+                return (next.generation() != generation)
+                    .then(|| transition(word, next, reason, open_for));
+            }
+        }
+    }
+
+    fn after_probe(
+        &self,
+        word: Word,
+        tally: Tally,
+        verdict: Verdict,
+        now: impl Fn() -> Moment,
+        random: impl Fn() -> f64,
+    ) -> (Word, Reason, Duration) {
+        let open = |open_for, reason| {
+            let streak = word.streak() + 1;
+            let deadline = Deadline::after(now(), open_for);
+            (word.next(Phase::Open, streak, deadline.0), reason, open_for)
+        };
+        let (limit, needed) = (u64::from(self.probes.limit), u64::from(self.probes.needed));
+        if let Verdict::OpenFor(open_for) = verdict {
+            open(open_for, Reason::Requested)
+        } else if tally.failures > limit - needed {
+            open(
+                self.open_time.draw(word.streak() + 1, random()),
+                Reason::ProbesFailed,
+            )
+        } else if tally.successes >= needed {
+            let ramp = if self.readmission.is_zero() {
+                0
+            } else {
+                Deadline::after(now(), self.readmission).0
+            };
+            (
+                word.next(Phase::Closed, 0, ramp),
+                Reason::ProbesSucceeded,
+                Duration::ZERO,
+            )
+        } else {
+            (
+                word.with_payload(tally.pack()),
+                Reason::ProbesSucceeded,
+                Duration::ZERO,
+            )
+        }
+    }
+
+    fn lease_left(&self, generation: Generation, now: Moment) -> Duration {
+        let lease = self.lease.load(Acquire);
+        if lease >> LEASE_SHIFT == generation.0 {
+            Deadline(lease & ((1 << LEASE_SHIFT) - 1)).left(now)
+        } else {
+            // Whoever began this generation has not come to write its lease yet.
+            self.probes.lease
+        }
+    }
+
+    fn grant_lease(&self, generation: Generation, now: Moment) {
+        let deadline = Deadline::after(now, self.probes.lease).0;
+        let mut lease = self.lease.load(Acquire);
+        // After the load: a lease that was written later than ours began is not overwritten.
+        while self.load().generation() == generation {
+            let next = (generation.0 << LEASE_SHIFT) | deadline;
+            match self
+                .lease
+                .compare_exchange_weak(lease, next, AcqRel, Acquire)
+            {
+                Ok(_) => return,
+                Err(moved) => lease = moved,
+            }
+        }
+    }
+
+    #[inline]
+    fn load(&self) -> Word {
+        Word(self.word.load(Acquire))
+    }
+
+    fn exchange(&self, old: Word, new: Word) -> bool {
+        self.word
+            .compare_exchange(old.0, new.0, AcqRel, Relaxed)
+            .is_ok()
+    }
+}
+
+/// What an admission wants to do to the word that it has read.
+enum Step {
+    Done(Result<Admission, Refusal>),
+    /// Begin a half-open generation with this caller as its first probe.
+    Begin(Word, Reason, Moment),
+    /// Write within the generation.
+    Write(Word, Admission),
+}
+
+const fn refusal(word: Word, retry_after: Duration) -> Refusal {
+    Refusal {
+        state: state_of(word),
+        retry_after,
+    }
+}
+
+const fn transition(from: Word, to: Word, reason: Reason, open_for: Duration) -> Transition {
+    Transition {
+        from: state_of(from),
+        to: state_of(to),
+        reason,
+        open_for,
+    }
+}
+
+const fn state_of(word: Word) -> State {
+    match word.phase() {
+        Phase::Closed => State::Closed,
+        Phase::Open => State::Open,
+        Phase::HalfOpen => State::HalfOpen,
+        Phase::Held => State::Held(Hold::from_payload(word.payload())),
+    }
+}

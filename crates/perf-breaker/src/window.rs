@@ -1,0 +1,87 @@
+//! What happened lately, counted without a lock and without allocation.
+//!
+//! Both windows tag every word with the generation that wrote it. A word with another tag reads as empty,
+//! so a change of state costs no clearing: the next generation adopts the words one by one, when it first
+//! writes them. Before a recorder adopts a word it asks whether its own generation still stands, *after*
+//! it has read the word. If it does, the word cannot be younger than the recorder; if the generation ends
+//! between the question and the exchange, what is written carries a tag that nobody reads any more. Hence
+//! a late result has no effect, without a lock and without a second look at the state on the usual path.
+//!
+//! A mutex over a ring buffer would be simpler and costs every healthy call a lock hand-over as soon as
+//! two threads share the breaker.
+
+mod count;
+mod time;
+
+use perf_core::Moment;
+
+pub(crate) use count::CountWindow;
+pub(crate) use time::TimeWindow;
+
+/// Which stretch of a breaker's life a word or a permit belongs to; below 2²⁰.
+///
+/// Equal only after exactly a multiple of 1,048,576 changes of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(pub(crate) u64);
+
+impl Generation {
+    pub(crate) const BITS: u32 = 20;
+
+    pub(crate) const fn next(self) -> Self {
+        Self((self.0 + 1) & ((1 << Self::BITS) - 1))
+    }
+}
+
+/// What is to be remembered of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    pub(crate) failed: bool,
+    pub(crate) slow: bool,
+}
+
+impl Trace {
+    pub(crate) const FAILED: Self = Self {
+        failed: true,
+        slow: false,
+    };
+}
+
+/// What a window holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+    pub(crate) slow: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Window {
+    Count(CountWindow),
+    Time(TimeWindow),
+}
+
+impl Window {
+    /// Remembers a call and says whether the window has thereby come to hold `minimum` calls.
+    ///
+    /// `stands` tells whether `generation` is still the breaker's.
+    pub(crate) fn record(
+        &self,
+        generation: Generation,
+        trace: Trace,
+        minimum: u64,
+        now: impl FnOnce() -> Moment,
+        stands: impl Fn() -> bool,
+    ) -> bool {
+        match self {
+            Self::Count(window) => window.record(generation, trace, minimum, stands),
+            Self::Time(window) => window.record(generation, trace, minimum, now(), stands),
+        }
+    }
+
+    pub(crate) fn counts(&self, generation: Generation, now: impl FnOnce() -> Moment) -> Counts {
+        match self {
+            Self::Count(window) => window.counts(generation),
+            Self::Time(window) => window.counts(generation, now()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a limiter admits.
+
+use crate::support::{MS, SECOND};
+use perf_breaker::{ConfigError, GuardError, Quota, RateLimiter};
+use perf_core::ManualClock;
+
+fn limiter(quota: &str, clock: &ManualClock) -> RateLimiter<ManualClock> {
+    RateLimiter::with_clock(&quota.parse().unwrap(), clock.clone())
+}
+
+fn admitted(limiter: &RateLimiter<ManualClock>, calls: usize) -> usize {
+    (0..calls).filter(|_| limiter.check().is_allowed()).count()
+}
+
+#[test]
+fn a_burst_passes_at_once_and_the_rest_evenly() {
+    let clock = ManualClock::new();
+    let limiter = limiter("100/second burst 5", &clock);
+    assert_eq!(admitted(&limiter, 50), 5);
+    for _ in 0..100 {
+        clock.advance(10 * MS);
+        assert_eq!(admitted(&limiter, 50), 1);
+    }
+    clock.advance(3600 * SECOND);
+    assert_eq!(admitted(&limiter, 50), 5);
+}
+
+#[test]
+fn a_call_that_one_limit_denies_takes_nothing_from_the_others() {
+    let clock = ManualClock::new();
+    let limiter = limiter("3/second; 10/minute", &clock);
+    assert_eq!(admitted(&limiter, 1_000), 3);
+    clock.advance(SECOND);
+    assert_eq!(admitted(&limiter, 1_000), 3);
+    clock.advance(SECOND);
+    assert_eq!(admitted(&limiter, 1_000), 3);
+    clock.advance(SECOND);
+    assert_eq!(admitted(&limiter, 1_000), 1);
+    let denied = limiter.check();
+    assert_eq!(denied.limit().count(), 10);
+    assert_eq!(denied.retry_after(), 3 * SECOND);
+}
+
+#[test]
+fn a_cost_is_taken_whole_or_not_at_all() {
+    let clock = ManualClock::new();
+    let limiter = limiter("10/second", &clock);
+    assert_eq!(limiter.check_cost(8).unwrap().remaining(), 2);
+    let denied = limiter.check_cost(3).unwrap();
+    assert_eq!(
+        (denied.is_allowed(), denied.retry_after()),
+        (false, 100 * MS)
+    );
+    assert_eq!(limiter.check_cost(2).unwrap().remaining(), 0);
+    assert_eq!(
+        limiter.check_cost(11),
+        Err(ConfigError::CostExceedsBurst {
+            cost: 11,
+            burst: 10
+        })
+    );
+}
+
+#[test]
+fn looking_takes_nothing_and_sees_what_a_call_would_see() {
+    let clock = ManualClock::new();
+    let limiter = limiter("2/second", &clock);
+    for left in [2, 1] {
+        for _ in 0..10 {
+            assert_eq!(limiter.peek().remaining(), left);
+        }
+        assert!(limiter.check().is_allowed());
+    }
+    assert_eq!(limiter.peek().retry_after(), 500 * MS);
+}
+
+#[test]
+fn a_refund_can_be_taken_again_and_never_exceeds_the_burst() {
+    for quota in ["10/minute", "10/minute; 10/hour"] {
+        let clock = ManualClock::new();
+        let limiter = limiter(quota, &clock);
+        assert_eq!(admitted(&limiter, 20), 10);
+        limiter.refund(3);
+        assert_eq!(admitted(&limiter, 20), 3);
+        limiter.refund(u32::MAX);
+        assert_eq!(admitted(&limiter, 20), 10);
+    }
+}
+
+#[test]
+fn a_denial_reads_well_and_carries_the_wait() {
+    let clock = ManualClock::new();
+    let limiter = limiter("1/minute", &clock);
+    assert!(limiter.check().into_result::<()>().is_ok());
+    let error: GuardError<std::io::Error> = limiter.check().into_result().unwrap_err();
+    assert!(error.is_rejection());
+    assert_eq!(error.retry_after(), Some(60 * SECOND));
+    assert_eq!(
+        error.to_string(),
+        "rate limit reached, 1/minute allows the call in 60s"
+    );
+}
+
+#[test]
+fn threads_never_get_more_than_the_burst() {
+    for quota in ["1000/hour", "1000/hour; 2000/day"] {
+        let limiter = RateLimiter::with_clock(&quota.parse::<Quota>().unwrap(), ManualClock::new());
+        let total: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| admitted(&limiter, 1_000)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(total, 1_000, "{quota}");
+    }
+}

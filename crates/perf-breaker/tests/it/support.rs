@@ -1,0 +1,46 @@
+//! What several themes need.
+
+use perf_breaker::{BreakerBuilder, CircuitBreaker, State};
+use perf_core::ManualClock;
+use std::time::Duration;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
+/// Open times are resolved to about 1 ms; a wait must not fall short of it.
+pub(crate) const OPEN_TIME: Duration = Duration::from_secs(5);
+
+/// A breaker on a clock that stands still, without jitter.
+pub(crate) fn builder(clock: &ManualClock) -> BreakerBuilder {
+    CircuitBreaker::builder("test")
+        .clock(clock.clone())
+        .open_for(OPEN_TIME)
+        .open_jitter(0.0)
+}
+
+pub(crate) fn succeed<C>(breaker: &CircuitBreaker<C>) {
+    breaker.admit().unwrap().success();
+}
+
+pub(crate) fn fail<C>(breaker: &CircuitBreaker<C>) {
+    breaker.admit().unwrap().failure();
+}
+
+/// How many failures in a row open the breaker.
+pub(crate) fn failures_until_open<C>(breaker: &CircuitBreaker<C>) -> usize {
+    for failures in 1..100_000 {
+        fail(breaker);
+        if breaker.state() == State::Open {
+            return failures;
+        }
+    }
+    panic!("100,000 failures did not open the breaker");
+}
+
+/// An open breaker whose open time is over.
+pub(crate) fn due(clock: &ManualClock, builder: BreakerBuilder) -> CircuitBreaker {
+    let breaker = builder.consecutive_failures(1).build().unwrap();
+    fail(&breaker);
+    assert_eq!(breaker.state(), State::Open);
+    clock.advance(breaker.admit().unwrap_err().retry_after);
+    breaker
+}
