@@ -1,5 +1,5 @@
 use crate::bounds::{Key, Value};
-use crate::load::{Call, Defaults, GetOrLoad};
+use crate::load::{Call, Defaults, Get, GetOrLoad};
 use crate::lookup::{Lookup, Source};
 use crate::shared::Shared;
 use crate::stats::CacheStats;
@@ -9,7 +9,6 @@ use perf_core::{Health, Inspect, Registry, Sample};
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::Hash;
-use std::pin::Pin;
 use std::sync::Arc;
 
 /// A cache. Clones share it.
@@ -59,16 +58,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// # Cancel safety
     ///
     /// A look into the far tier goes on and its value is kept.
-    pub async fn get<Q>(&self, key: &Q) -> Option<V>
+    pub fn get<'a, Q>(&'a self, key: &'a Q) -> impl Future<Output = Option<V>> + Send + 'a
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
     {
-        if let Some(value) = self.near(key) {
-            return Some(value);
-        }
-        self.shared.counters.reads.miss();
-        Some(self.fetch(key)?.await?.value)
+        Get::new(self, key)
     }
 
     /// The value of `key`, or what `load` returns.
@@ -357,20 +352,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
             source: Source::Near,
         })
     }
-
-    /// The way to the far tier, boxed so that a near hit does not carry it.
-    fn fetch<Q>(&self, key: &Q) -> Option<Fetch<V>>
-    where
-        K: Borrow<Q>,
-        Q: ToOwned<Owned = K> + ?Sized,
-    {
-        self.shared.far.as_ref()?;
-        let shared = Arc::clone(&self.shared);
-        Some(Box::pin(Call::fetch(shared, key.to_owned())))
-    }
 }
-
-type Fetch<V> = Pin<Box<dyn Future<Output = Option<Lookup<V>>> + Send>>;
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Inspect for Cache<K, V, S> {
     fn name(&self) -> Cow<'_, str> {

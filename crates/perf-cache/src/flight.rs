@@ -63,6 +63,11 @@ impl<V: Clone> Flight<V> {
         self.landed.notify_waiters();
     }
 
+    /// The outcome, if it is there.
+    pub(crate) fn outcome(&self) -> Option<Outcome<V>> {
+        self.outcome.get().cloned()
+    }
+
     /// Waits for the outcome.
     pub(crate) async fn landing(&self) -> Outcome<V> {
         loop {
@@ -70,8 +75,8 @@ impl<V: Clone> Flight<V> {
             tokio::pin!(landed);
             // Enrol before looking: an outcome that comes between the two must not be missed.
             landed.as_mut().enable();
-            if let Some(outcome) = self.outcome.get() {
-                return outcome.clone();
+            if let Some(outcome) = self.outcome() {
+                return outcome;
             }
             landed.await;
         }

@@ -14,6 +14,8 @@ mod fence;
 mod flight;
 mod load;
 mod lookup;
+#[cfg(loom)]
+pub mod model;
 mod near;
 mod policy;
 mod shared;

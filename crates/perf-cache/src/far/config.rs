@@ -9,7 +9,8 @@ use std::time::Duration;
 /// A far tier: a [`RemoteStore`] and how this cache writes to it.
 ///
 /// Keys become `name:v:key` and tags `name:t:tag`, where `name` is the cache's and `key` the key's
-/// `Display`: two keys must not display alike.
+/// `Display`: two keys must not display alike. Processes should agree on the time: by as much as their
+/// clocks differ, a copy may outlive its original.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
