@@ -62,7 +62,7 @@ pub use seek::{Position, SeekForm};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use source::{Backend, SqlSource};
 pub use source::{Origin, PageSource, Selection, SliceSource};
-pub use value::{FieldValue, Kind, Value};
+pub use value::{FieldValue, Kind, Timestamp, Value};
 
 /// What derived code names. Not part of the public interface.
 #[doc(hidden)]

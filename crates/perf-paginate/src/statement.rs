@@ -138,19 +138,51 @@ impl<'a> Writer<'a> {
     }
 
     fn segment(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
+        let layout = self.shape.layout;
+        let columns = |writer: &mut Self| writer.list(", ", &layout.columns, Self::identifier);
         self.sql.push_str("SELECT ");
-        self.list(", ", &self.shape.layout.columns, |writer, column| {
-            writer.identifier(column)
-        });
+        columns(self);
+        if self.is_deferred(segment) {
+            self.sql.push_str(" FROM ");
+            self.table();
+            self.sql.push_str(" JOIN (SELECT ");
+            self.key();
+        }
         self.source(Some(segment), order.keys());
-        self.order_by(&order.keys()[segment.fixed.len()..], &segment.range);
+        let keys = &order.keys()[segment.fixed.len()..];
+        self.order_by(keys, &segment.range);
         self.limit(limit);
+        if self.is_deferred(segment) {
+            self.sql.push_str(") AS seek USING (");
+            self.key();
+            self.sql.push(')');
+            self.order_by(keys, &segment.range);
+        }
+    }
+
+    /// Whether only keys are sought, and rows are fetched for those found.
+    ///
+    /// Beside an equality, MySQL and MariaDB weigh the range that follows against reading the whole
+    /// table, without regard to the limit, and then read all rows that are equal. For keys alone the
+    /// index holds everything, so the range always wins.
+    fn is_deferred(&self, segment: &Segment) -> bool {
+        let within = !segment.fixed.is_empty() && matches!(segment.range, Range::After { .. });
+        within && !self.shape.dialect.seeks_row_values()
+    }
+
+    fn key(&mut self) {
+        let layout = self.shape.layout;
+        self.list(", ", &layout.key, |writer, field| writer.field(*field));
+    }
+
+    fn table(&mut self) {
+        self.list(".", self.shape.layout.table.split('.'), Self::identifier);
     }
 
     /// `FROM … WHERE …`
     fn source(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) {
         self.sql.push_str(" FROM ");
-        self.list(".", self.shape.layout.table.split('.'), Self::identifier);
+        self.table();
         let before = self.sql.len();
         if *self.shape.condition != Condition::always() {
             self.conjunction(before);

@@ -111,7 +111,11 @@ fn mixed_directions_are_one_branch_per_run() {
     assert_eq!(
         rows(Dialect::MariaDb, &mixed(), Some(&at("x", Some(4)))),
         [
-            "SELECT * FROM `t` WHERE `s` = ? AND `n` >= ? AND (`n` > ? OR (`n` = ? AND `id` >= ?)) ORDER BY `n`, `id` LIMIT ?",
+            concat!(
+                "SELECT * FROM `t` JOIN (SELECT `id` FROM `t`",
+                " WHERE `s` = ? AND `n` >= ? AND (`n` > ? OR (`n` = ? AND `id` >= ?)) ORDER BY `n`, `id` LIMIT ?)",
+                " AS seek USING (`id`) ORDER BY `n`, `id`",
+            ),
             "SELECT * FROM `t` WHERE `s` = ? AND `n` IS NULL ORDER BY `id` LIMIT ?",
             "SELECT * FROM `t` WHERE `s` < ? ORDER BY `s` DESC, `n` IS NULL, `n`, `id` LIMIT ?",
         ]
@@ -130,7 +134,10 @@ fn from_a_null_on_only_nulls_and_what_follows_them_remain() {
     assert_eq!(
         rows(Dialect::MySql, &first, Some(&values)),
         [
-            "SELECT * FROM `t` WHERE `n` IS NULL AND `id` >= ? ORDER BY `id` LIMIT ?",
+            concat!(
+                "SELECT * FROM `t` JOIN (SELECT `id` FROM `t` WHERE `n` IS NULL AND `id` >= ? ORDER BY `id` LIMIT ?)",
+                " AS seek USING (`id`) ORDER BY `id`",
+            ),
             "SELECT * FROM `t` WHERE `n` IS NOT NULL ORDER BY `n`, `id` LIMIT ?",
         ]
     );
