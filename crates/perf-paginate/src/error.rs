@@ -129,6 +129,9 @@ pub enum CursorFault {
     /// Protected with a key that is not, or no longer, known.
     #[error("unknown key")]
     UnknownKey,
+    /// Made too long ago.
+    #[error("expired")]
+    Expired,
     /// Forged or altered.
     #[error("bad signature")]
     BadSignature,

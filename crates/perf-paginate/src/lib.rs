@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod condition;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -7,6 +9,7 @@ mod cursor;
 mod error;
 mod filter;
 mod limits;
+mod links;
 mod order;
 mod page;
 mod paginator;

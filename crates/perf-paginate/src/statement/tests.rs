@@ -225,3 +225,24 @@ fn conditions_nest_and_bind_every_value() {
         (r#""s" GLOB ?"#, vec![Bind::Value("*a[*]*".into())])
     );
 }
+
+#[test]
+fn requests_of_one_shape_share_their_text() {
+    for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
+        let text = |n: i64| {
+            let values = [
+                format!("s{n}").as_str().into(),
+                Value::Int(n),
+                Value::Int(n * 31),
+            ];
+            rows(dialect, &mixed(), Some(&values))
+        };
+        let first = text(0);
+        assert!((1..10_000).all(|n| text(n) == first));
+        let lists: std::collections::HashSet<String> = (1..=100_i64)
+            .map(|n| filtered(dialect, &Filter::is_in("n", 0..n)).0)
+            .collect();
+        let most = if dialect == Dialect::MySql { 8 } else { 1 };
+        assert!(lists.len() <= most, "{} texts on {dialect:?}", lists.len());
+    }
+}
