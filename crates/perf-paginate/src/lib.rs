@@ -16,6 +16,7 @@ mod paginator;
 mod query;
 mod request;
 mod schema;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod seek;
 mod source;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -61,10 +62,11 @@ pub use perf_macros::Resource;
 pub use query::PageQuery;
 pub use request::PageRequest;
 pub use schema::{Field, Resource, Schema, SchemaBuilder};
-pub use seek::{Position, SeekForm};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use seek::SeekForm;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use source::{Backend, SqlSource};
-pub use source::{Origin, PageSource, Selection, SliceSource};
+pub use source::{Origin, PageSource, Position, Selection, SliceSource};
 pub use value::{FieldValue, Kind, Timestamp, Value};
 
 /// What derived code names. Not part of the public interface.

@@ -8,8 +8,7 @@ use crate::order::TotalOrder;
 use crate::page::CountMode;
 use crate::query::PageQuery;
 use crate::schema::Layout;
-use crate::seek::Position;
-use crate::source::Origin;
+use crate::source::{Origin, Position};
 
 /// A checked [`PageQuery`], ready to be fetched any number of times.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,10 @@
-use super::{Origin, PageSource, Selection};
+use super::{Origin, PageSource, Position, Selection};
 use crate::condition::Condition;
 use crate::error::Error;
 use crate::order::TotalOrder;
 use crate::request::PageRequest;
 use crate::schema::{Resource, Schema};
-use crate::seek::{self, Position, SeekForm, Segment};
+use crate::seek::{self, SeekForm, Segment};
 use crate::statement::{Bind, Shape, Statement};
 use async_trait::async_trait;
 use perf_core::{Dialect, Transience};

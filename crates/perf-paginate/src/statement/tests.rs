@@ -6,7 +6,8 @@ use crate::filter::Filter;
 use crate::limits::Limits;
 use crate::order::{Nulls, SortKey};
 use crate::schema::{Field, Schema};
-use crate::seek::{Position, SeekForm, plan};
+use crate::seek::{SeekForm, plan};
+use crate::source::Position;
 
 type Row = (i64, Option<i64>, String);
 
