@@ -82,16 +82,11 @@ impl Shape<'_> {
     /// `limit` rows after the first `offset`.
     pub(crate) fn page(&self, order: &TotalOrder, limit: u64, offset: u64) -> Statement {
         let mut writer = Writer::new(self);
-        writer.segment(
-            order,
-            &Segment {
-                fixed: Vec::new(),
-                range: Range::Whole,
-            },
-            limit,
-        );
-        writer.sql.push_str(" OFFSET ");
-        writer.bind(Value::UInt(offset));
+        let segment = Segment {
+            fixed: Vec::new(),
+            range: Range::Whole,
+        };
+        writer.deferred(order, &segment, limit, Some(offset));
         writer.finish()
     }
 
@@ -138,36 +133,46 @@ impl<'a> Writer<'a> {
     }
 
     fn segment(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
-        let layout = self.shape.layout;
-        let columns = |writer: &mut Self| writer.list(", ", &layout.columns, Self::identifier);
-        self.sql.push_str("SELECT ");
-        columns(self);
-        if self.is_deferred(segment) {
-            self.sql.push_str(" FROM ");
-            self.table();
-            self.sql.push_str(" JOIN (SELECT ");
-            self.key();
+        let sought = !segment.fixed.is_empty() && matches!(segment.range, Range::After { .. });
+        if sought && !self.shape.dialect.seeks_row_values() {
+            return self.deferred(order, segment, limit, None);
         }
+        self.columns();
         self.source(Some(segment), order.keys());
-        let keys = &order.keys()[segment.fixed.len()..];
-        self.order_by(keys, &segment.range);
+        self.order_by(&order.keys()[segment.fixed.len()..], &segment.range);
         self.limit(limit);
-        if self.is_deferred(segment) {
-            self.sql.push_str(") AS seek USING (");
-            self.key();
-            self.sql.push(')');
-            self.order_by(keys, &segment.range);
-        }
     }
 
-    /// Whether only keys are sought, and rows are fetched for those found.
+    /// Only keys are sought, or skipped, and rows are fetched for those found.
     ///
-    /// Beside an equality, MySQL and MariaDB weigh the range that follows against reading the whole
-    /// table, without regard to the limit, and then read all rows that are equal. For keys alone the
-    /// index holds everything, so the range always wins.
-    fn is_deferred(&self, segment: &Segment) -> bool {
-        let within = !segment.fixed.is_empty() && matches!(segment.range, Range::After { .. });
-        within && !self.shape.dialect.seeks_row_values()
+    /// Rows before an offset are then counted in the index and never fetched. And beside an equality,
+    /// MySQL and MariaDB weigh the range that follows against reading the whole table, without regard to
+    /// the limit, and then read all rows that are equal; for keys alone the index holds everything, so
+    /// the range always wins.
+    fn deferred(&mut self, order: &TotalOrder, segment: &Segment, limit: u64, offset: Option<u64>) {
+        let keys = &order.keys()[segment.fixed.len()..];
+        self.columns();
+        self.sql.push_str(" FROM ");
+        self.table();
+        self.sql.push_str(" JOIN (SELECT ");
+        self.key();
+        self.source(Some(segment), order.keys());
+        self.order_by(keys, &segment.range);
+        self.limit(limit);
+        if let Some(offset) = offset {
+            self.sql.push_str(" OFFSET ");
+            self.bind(Value::UInt(offset));
+        }
+        self.sql.push_str(") AS seek USING (");
+        self.key();
+        self.sql.push(')');
+        self.order_by(keys, &segment.range);
+    }
+
+    fn columns(&mut self) {
+        let layout = self.shape.layout;
+        self.sql.push_str("SELECT ");
+        self.list(", ", &layout.columns, Self::identifier);
     }
 
     fn key(&mut self) {

@@ -176,11 +176,17 @@ fn an_offset_page_is_ordered_in_full() {
     };
     assert_eq!(
         text(Dialect::Sqlite),
-        r#"SELECT "id", "n", "s" FROM "t" ORDER BY "n" NULLS LAST, "id" LIMIT ? OFFSET ?"#
+        concat!(
+            r#"SELECT "id", "n", "s" FROM "t" JOIN (SELECT "id" FROM "t" ORDER BY "n" NULLS LAST, "id" LIMIT ? OFFSET ?)"#,
+            r#" AS seek USING ("id") ORDER BY "n" NULLS LAST, "id""#,
+        )
     );
     assert_eq!(
         text(Dialect::MySql),
-        "SELECT `id`, `n`, `s` FROM `t` ORDER BY `n` IS NULL, `n`, `id` LIMIT ? OFFSET ?"
+        concat!(
+            "SELECT `id`, `n`, `s` FROM `t` JOIN (SELECT `id` FROM `t` ORDER BY `n` IS NULL, `n`, `id` LIMIT ? OFFSET ?)",
+            " AS seek USING (`id`) ORDER BY `n` IS NULL, `n`, `id`",
+        )
     );
 }
 
