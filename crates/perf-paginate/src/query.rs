@@ -46,7 +46,8 @@ impl PageQuery {
     /// | `size=20`, or `per_page`, or `limit` | rows on a page |
     /// | `sort=-created_at,name` | as [`SortKey::parse`], in sequence |
     /// | `sort_by=name&sort_order=desc` | the same in other words |
-    /// | `filter[origin]=JFK`, `filter[delay][gte]=60`, `filter[origin][in]=JFK,EWR` | conditions that all hold |
+    /// | `filter[origin]=JFK`, `filter[delay][gte]=60` | conditions, which must all hold |
+    /// | `filter[origin][in]=JFK,EWR` | one of a list |
     /// | `filters={"delay": {"operator": "gte", "value": 60}}` | the same as JSON |
     ///
     /// Other parameters are the application's own and are ignored.
@@ -89,7 +90,8 @@ impl PageQuery {
     /// ```
     /// use perf_paginate::{Filter, PageQuery};
     ///
-    /// let query = PageQuery::from_json(r#"{"size": 5, "filters": {"delay": {"operator": "gte", "value": 60}}}"#)?;
+    /// let late = r#"{"size": 5, "filters": {"delay": {"operator": "gte", "value": 60}}}"#;
+    /// let query = PageQuery::from_json(late)?;
     /// assert_eq!(query, PageQuery::new().size(5).filter(Filter::gte("delay", 60_i64)));
     /// # Ok::<(), perf_paginate::Error>(())
     /// ```

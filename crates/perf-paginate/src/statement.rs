@@ -1,9 +1,9 @@
 //! SQL text for a page, as one pure function per shape.
 //!
-//! The planner fixes a handful of shapes, so they are written here in full, and a query builder would
-//! add a tree to build and to walk for each page. Identifiers come from the declaration and are quoted; every value
-//! is bound; the text depends on the request's shape alone, so that a connection's cache of prepared
-//! statements holds it.
+//! The planner fixes a handful of shapes, so they are written here in full: a query builder would add a
+//! tree to build and to walk for each page. Identifiers come from the declaration and are quoted; every
+//! value is bound; the text depends on the request's shape alone, so that a connection's cache of
+//! prepared statements holds it.
 //!
 //! Segments become one `UNION ALL` of limited branches where the database runs branches lazily and in
 //! sequence, as PostgreSQL and SQLite do: a branch whose predecessors filled the page is never started.
