@@ -136,12 +136,12 @@ async fn a_capped_count_reads_no_further_than_its_cap() {
     let pool = postgres().await;
     let paginator = paginator(SqlSource::<Postgres, Row>::new(pool.clone()).unwrap());
     let query = PageQuery::new()
-        .filter(Filter::gte("c", 0_i64))
+        .filter(Filter::gte("id", 0_i64))
         .count(CountMode::Capped(10_000));
     let page = paginator.page(&query).await.unwrap();
     assert_eq!(page.total, perf_paginate::Total::AtLeast(10_000));
     let plan: Vec<(String,)> = sqlx::query_as(
-        "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) SELECT COUNT(*) FROM (SELECT 1 FROM rows WHERE c >= 0 LIMIT 10001) AS counted",
+        "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) SELECT COUNT(*) FROM (SELECT 1 FROM rows WHERE id >= 0 LIMIT 10001) AS counted",
     )
     .fetch_all(&pool)
     .await
