@@ -31,7 +31,6 @@ impl Database {
         let tables = format!(
             "CREATE TABLE flights {FLIGHTS};
              CREATE TABLE flights_row_by_row {FLIGHTS};
-             CREATE INDEX flights_by_delay ON flights (dep_delay, id);
              CREATE TABLE planes (tailnum TEXT PRIMARY KEY, manufacturer TEXT NOT NULL,
                  model TEXT NOT NULL, seats INTEGER NOT NULL);
              CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT NOT NULL)"

@@ -18,12 +18,13 @@ mod relations;
 mod report;
 mod upstream;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use database::Database;
-use perfkit::core::{Registry, Value};
+use perfkit::core::{Dialect, Registry, Value};
 use perfkit::profile::Profiler;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -44,7 +45,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(folder: PathBuf) -> Result<()> {
-    let profiler = Profiler::builder().name("quickstart").build();
+    let profiler = Profiler::builder()
+        .name("quickstart")
+        .dialect(Dialect::Sqlite)
+        .build();
     tracing_subscriber::registry()
         .with(profiler.sql_layer())
         .init();
@@ -61,11 +65,13 @@ async fn run(folder: PathBuf) -> Result<()> {
     relations::show(&database, &profiler).await?;
     let _cache = aggregate::show(&database, &registry).await?;
     let _breaker = upstream::show(&registry).await?;
-    let _pool = connections::show(&database, &registry).await?;
+    let pool = connections::show(&database, &registry).await?;
 
     report::chapter("Where the time went", "perf-profile");
     println!("{}", profiler.snapshot().top_functions(8));
     figures(&registry);
+    let leaked = pool.close(Duration::from_secs(5)).await?;
+    ensure!(leaked == 0, "{leaked} connections were not returned");
     Ok(())
 }
 

@@ -18,6 +18,8 @@ pub(crate) async fn show(database: &Database, data: &Data) -> Result<()> {
         "Page through the flights, most delayed first, unknown delays last",
         "perf-paginate",
     );
+    let index = "CREATE INDEX flights_by_delay ON flights (dep_delay, id)";
+    sqlx::query(index).execute(&database.pool).await?;
     let source = SqlSource::new(database.pool.clone())?;
     let flights: Flights = Paginator::new(source, Signed::new(&[7; 32])?);
     let query = PageQuery::new().sort("-dep_delay").size(SIZE);

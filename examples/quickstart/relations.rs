@@ -108,7 +108,9 @@ where
         async move {
             let mut query = QueryBuilder::new(format!("SELECT * FROM {table} WHERE {key} IN ("));
             let mut list = query.separated(", ");
-            keys.into_iter().for_each(|key| drop(list.push_bind(key)));
+            for key in keys {
+                list.push_bind(key);
+            }
             query.push(")");
             let rows: Vec<T> = query.build_query_as().fetch_all(&pool).await?;
             Ok(rows

@@ -31,7 +31,8 @@
 //! - A half-open breaker gives out its configured number of probes, whoever asks, and no more.
 //! - Window counts equal the sum of what the window holds as soon as no call is being recorded.
 //!
-//! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows.
+//! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
+//! does so for each of many keys.
 
 mod breaker;
 mod error;
@@ -46,7 +47,7 @@ pub use breaker::{
     Permit, Reason, State,
 };
 pub use error::{ConfigError, GuardError, Rejection};
-pub use limiter::{Decision, RateLimiter};
+pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
 

@@ -1,16 +1,20 @@
-//! The rate limiter.
+//! The rate limiters: one for all calls, one for each key's.
 
 mod decision;
 mod gcra;
+mod keyed;
+mod rule;
+mod table;
 
 use crate::error::ConfigError;
-use crate::quota::{Limit, Quota};
-use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
-use gcra::Gcra;
-use parking_lot::Mutex;
+use crate::quota::Quota;
+use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
 use perf_core::{Clock, Moment, SystemClock};
 
+use rule::Rule;
+
 pub use decision::Decision;
+pub use keyed::KeyedLimiter;
 
 /// Admits calls as a [`Quota`] allows.
 ///
@@ -41,12 +45,6 @@ pub struct RateLimiter<K = SystemClock> {
     clock: K,
     rules: Box<[Rule]>,
     cells: Cells,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    limit: Limit,
-    gcra: Gcra,
 }
 
 /// Arrival times, one for each rule.
@@ -164,32 +162,6 @@ impl<K: Clock> RateLimiter<K> {
         decisions
             .reduce(Decision::graver)
             .expect("a quota has at least one limit")
-    }
-}
-
-impl Rule {
-    fn new(limit: &Limit) -> Self {
-        Self {
-            limit: *limit,
-            gcra: Gcra::new(limit),
-        }
-    }
-
-    /// The next arrival time, the same as before on denial, and the decision.
-    #[inline]
-    fn decide(&self, arrival: u64, now: Moment, cost: u32) -> (u64, Decision) {
-        let now = self.gcra.instant(now);
-        let (next, wait) = match self.gcra.take(arrival, now, cost) {
-            Ok(next) => (next, 0),
-            Err(wait) => (arrival, wait),
-        };
-        let decision = Decision {
-            limit: self.limit,
-            gcra: self.gcra,
-            ahead: next.saturating_sub(now),
-            wait,
-        };
-        (next, decision)
     }
 }
 

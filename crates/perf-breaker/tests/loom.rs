@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use perf_breaker::{BreakerBuilder, CircuitBreaker, Permit, State};
+use perf_breaker::{BreakerBuilder, CircuitBreaker, KeyedLimiter, Permit, State};
 use perf_core::ManualClock;
 use std::time::Duration;
 
@@ -147,6 +147,29 @@ fn a_late_result_leaves_no_trace_in_the_next_generation() {
     }
 }
 
+/// A late result that found its slot before the generation ended must not drive out who came after.
+#[test]
+fn a_late_result_takes_no_slot_of_the_next_generation() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [breaker, _] = windows(&clock);
+        let late = breaker.admit_owned().unwrap();
+        let next = breaker.clone();
+        race(vec![
+            act(move || late.failure()),
+            act(move || {
+                next.reset();
+                next.admit().unwrap().failure();
+            }),
+        ]);
+        assert_eq!(breaker.snapshot().failures, 1);
+        for _ in 0..2 {
+            breaker.admit().unwrap().success();
+        }
+        assert_eq!(breaker.snapshot().failures, 0);
+    });
+}
+
 /// Whatever order two recorders write slots and counts in, the counts forget with the slots.
 #[test]
 fn counts_follow_the_slots() {
@@ -228,4 +251,23 @@ fn the_last_probes_decide_once() {
             (State::Closed, 0)
         );
     });
+}
+
+/// A key's first calls race: it is put in once, and each call is charged.
+#[test]
+fn a_key_is_put_in_once() {
+    model(|| {
+        let limiter = limiter("3/hour");
+        let works = (0..2).map(|_| {
+            let limiter = limiter.clone();
+            Box::new(move || usize::from(limiter.check(&7_u64).is_allowed())) as Work
+        });
+        assert_eq!(race(works.collect()), 2);
+        assert_eq!(limiter.peek(&7_u64).remaining(), 1);
+    });
+}
+
+fn limiter(quota: &str) -> std::sync::Arc<KeyedLimiter<ManualClock>> {
+    let quota = quota.parse().unwrap();
+    std::sync::Arc::new(KeyedLimiter::with_clock(&quota, 1, ManualClock::new()).unwrap())
 }

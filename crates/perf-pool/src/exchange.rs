@@ -15,6 +15,13 @@
         reason = "the loom models reach the exchange from outside"
     )
 )]
+#![cfg_attr(
+    loom,
+    allow(
+        missing_docs,
+        reason = "what the models reach is no part of the interface"
+    )
+)]
 
 mod idle;
 mod slots;

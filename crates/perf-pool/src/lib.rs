@@ -21,6 +21,10 @@ pub use acquire::Acquire;
 pub use builder::PoolBuilder;
 pub use error::{Elapsed, Phase, PoolError};
 pub use health::CloseReason;
+#[cfg(feature = "mysql")]
+pub use manager::MySqlManager;
+#[cfg(feature = "postgres")]
+pub use manager::PostgresManager;
 #[cfg(feature = "sqlx")]
 pub use manager::SqlManager;
 #[cfg(feature = "sqlite")]

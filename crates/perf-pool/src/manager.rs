@@ -1,6 +1,10 @@
 //! What a pool must know about the resources it holds.
 
 mod closures;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlx")]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -11,6 +15,10 @@ use std::error::Error;
 use std::future::{Future, ready};
 
 pub use closures::{FromFn, from_fn};
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlManager;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresManager;
 #[cfg(feature = "sqlx")]
 pub use sql::SqlManager;
 #[cfg(feature = "sqlite")]

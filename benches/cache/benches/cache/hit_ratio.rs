@@ -32,15 +32,30 @@ pub(crate) fn compare() {
     for trace in traces {
         let ours = percent(&trace.keys, perfkit(trace.capacity));
         let peers = [
-            ("moka_tinylfu", percent(&trace.keys, moka(trace.capacity, EvictionPolicy::tiny_lfu()))),
-            ("moka_lru", percent(&trace.keys, moka(trace.capacity, EvictionPolicy::lru()))),
-            ("foyer_s3fifo", percent(&trace.keys, foyer_s3fifo(trace.capacity))),
+            (
+                "moka_tinylfu",
+                percent(
+                    &trace.keys,
+                    moka(trace.capacity, EvictionPolicy::tiny_lfu()),
+                ),
+            ),
+            (
+                "moka_lru",
+                percent(&trace.keys, moka(trace.capacity, EvictionPolicy::lru())),
+            ),
+            (
+                "foyer_s3fifo",
+                percent(&trace.keys, foyer_s3fifo(trace.capacity)),
+            ),
             ("foyer_lfu", percent(&trace.keys, foyer_lfu(trace.capacity))),
             ("quick_cache", percent(&trace.keys, quick(trace.capacity))),
         ];
         eprintln!("{}: perfkit {ours:.2}, {peers:.2?}", trace.name);
         // Our own engine in its default settings is shown, but is no peer to be measured by.
-        let best = peers[..4].iter().map(|(_, percent)| *percent).fold(0.0, f64::max);
+        let best = peers[..4]
+            .iter()
+            .map(|(_, percent)| *percent)
+            .fold(0.0, f64::max);
         let id = format!("cache/hit_ratio/{}/best_peer", trace.name);
         harness::record_rate(&id, ours, best, "points");
     }
@@ -55,7 +70,9 @@ fn percent(keys: &[u64], mut request: impl FnMut(u64) -> bool) -> f64 {
 }
 
 fn perfkit(capacity: usize) -> impl FnMut(u64) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let runtime = runtime.expect("a runtime");
     let builder = Cache::<u64, u64>::builder("ratio").max_entries(capacity as u64);
     let cache = builder.build().expect("valid settings");
@@ -96,7 +113,11 @@ fn moka(capacity: usize, policy: EvictionPolicy) -> impl FnMut(u64) -> bool {
 
 fn foyer_s3fifo(capacity: usize) -> impl FnMut(u64) -> bool {
     let builder = FoyerBuilder::new(capacity).with_shards(8);
-    foyer(builder.with_eviction_config(S3FifoConfig::default()).build())
+    foyer(
+        builder
+            .with_eviction_config(S3FifoConfig::default())
+            .build(),
+    )
 }
 
 fn foyer_lfu(capacity: usize) -> impl FnMut(u64) -> bool {
@@ -136,20 +157,31 @@ fn verify_zipf() {
     let drawn = workload::zipf(20_000, 1.0, REQUESTS);
     let head = percent(&drawn, |key| key < 2_000);
     let expected = zipf.head_share(2_000) * 100.0;
-    assert!((head - expected).abs() < 0.5, "{head} per cent instead of {expected}");
+    assert!(
+        (head - expected).abs() < 0.5,
+        "{head} per cent instead of {expected}"
+    );
 }
 
 /// Every trace of the folder, at a twentieth and a fifth of its distinct keys.
 fn recorded(folder: &Path) -> Vec<Trace> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    paths.iter().filter_map(|path| read(path)).flatten().collect()
+    paths
+        .iter()
+        .filter_map(|path| read(path))
+        .flatten()
+        .collect()
 }
 
 fn read(path: &Path) -> Option<[Trace; 2]> {
     let name = path.file_name()?.to_str()?;
-    let stem = name.split(".u64le").next().filter(|stem| stem.len() < name.len())?;
+    let stem = name
+        .split(".u64le")
+        .next()
+        .filter(|stem| stem.len() < name.len())?;
     let mut bytes = Vec::new();
     let mut file = File::open(path).unwrap_or_else(|error| panic!("{name}: {error}"));
     let result = match path.extension()?.to_str()? {
@@ -161,9 +193,11 @@ fn read(path: &Path) -> Option<[Trace; 2]> {
     let (words, _rest) = bytes.as_chunks::<8>();
     let keys: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
     let distinct = keys.iter().collect::<std::collections::HashSet<_>>().len();
-    Some([("small", distinct / 20), ("large", distinct / 5)].map(|(size, capacity)| Trace {
-        name: format!("{stem}_{size}"),
-        keys: keys.clone(),
-        capacity: capacity.max(32),
-    }))
+    Some(
+        [("small", distinct / 20), ("large", distinct / 5)].map(|(size, capacity)| Trace {
+            name: format!("{stem}_{size}"),
+            keys: keys.clone(),
+            capacity: capacity.max(32),
+        }),
+    )
 }

@@ -20,12 +20,19 @@ const fn value_of(key: u64) -> u64 {
 }
 
 fn runtime() -> Runtime {
-    let builder = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let builder = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     builder.expect("a runtime")
 }
 
 /// Times `hit` over the keys, from the start again when they end, inside one future.
-fn time(runtime: &Runtime, keys: &[u64], iterations: u64, hit: impl AsyncFn(u64) -> u64) -> Duration {
+fn time(
+    runtime: &Runtime,
+    keys: &[u64],
+    iterations: u64,
+    hit: impl AsyncFn(u64) -> u64,
+) -> Duration {
     runtime.block_on(async {
         let mut keys = keys.iter().cycle();
         let start = Instant::now();
@@ -37,7 +44,11 @@ fn time(runtime: &Runtime, keys: &[u64], iterations: u64, hit: impl AsyncFn(u64)
     })
 }
 
-fn filled<S: LocalStore<u64, u64>>(runtime: &Runtime, keys: u64, policy: &EntryPolicy) -> Cache<u64, u64, S> {
+fn filled<S: LocalStore<u64, u64>>(
+    runtime: &Runtime,
+    keys: u64,
+    policy: &EntryPolicy,
+) -> Cache<u64, u64, S> {
     let builder = Cache::<u64, u64>::builder("bench").max_entries(ROOM);
     let cache = builder.build_in::<S>().expect("valid settings");
     runtime.block_on(async {
@@ -58,8 +69,16 @@ fn quick(keys: u64) -> quick_cache::sync::Cache<u64, u64> {
 fn near_hit(criterion: &mut Criterion) {
     let runtime = &runtime();
     let workloads = [
-        ("cache/near_hit/zipf10k", 10_000, workload::zipf(10_000, 1.0, REQUESTS)),
-        ("cache/near_hit/uniform100k", 100_000, workload::uniform(100_000, REQUESTS)),
+        (
+            "cache/near_hit/zipf10k",
+            10_000,
+            workload::zipf(10_000, 1.0, REQUESTS),
+        ),
+        (
+            "cache/near_hit/uniform100k",
+            100_000,
+            workload::uniform(100_000, REQUESTS),
+        ),
     ];
     for (id, count, keys) in &workloads {
         let ours: Cache<u64, u64> = filled(runtime, *count, &EntryPolicy::new());
@@ -68,7 +87,9 @@ fn near_hit(criterion: &mut Criterion) {
         let peer_get = async |key| peer.get(&key).expect("a hit");
         let mut comparison = Comparison::new(id);
         comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
-        comparison.add_timed("quick_cache", |iterations| time(runtime, keys, iterations, peer_get));
+        comparison.add_timed("quick_cache", |iterations| {
+            time(runtime, keys, iterations, peer_get)
+        });
         comparison.run(criterion);
     }
 }
@@ -79,13 +100,17 @@ fn near_hit_tagged(criterion: &mut Criterion) {
     let keys = &workload::zipf(10_000, 1.0, REQUESTS);
     let policy = EntryPolicy::new().tag("a").tag("b").tag("c");
     let ours: Cache<u64, u64> = filled(runtime, 10_000, &policy);
-    runtime.block_on(ours.invalidate_tag("elsewhere")).expect("open");
+    runtime
+        .block_on(ours.invalidate_tag("elsewhere"))
+        .expect("open");
     let peer = quick(10_000);
     let get = async |key| ours.get(&key).await.expect("a hit");
     let peer_get = async |key| peer.get(&key).expect("a hit");
     let mut comparison = Comparison::new("cache/near_hit_tagged/zipf10k");
     comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
-    comparison.add_timed("quick_cache", |iterations| time(runtime, keys, iterations, peer_get));
+    comparison.add_timed("quick_cache", |iterations| {
+        time(runtime, keys, iterations, peer_get)
+    });
     comparison.run(criterion);
 }
 
@@ -99,7 +124,9 @@ fn near_hit_moka(criterion: &mut Criterion) {
     let peer_get = async |key| peer.get(&key).expect("a hit");
     let mut comparison = Comparison::new("cache/near_hit_moka/zipf10k");
     comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
-    comparison.add_timed("moka", |iterations| time(runtime, keys, iterations, peer_get));
+    comparison.add_timed("moka", |iterations| {
+        time(runtime, keys, iterations, peer_get)
+    });
     comparison.run(criterion);
 }
 
@@ -127,8 +154,12 @@ fn get_or_load_hit(criterion: &mut Criterion) {
     let cached_hit = async |key| cached_value(key);
     let mut comparison = Comparison::new("cache/get_or_load_hit/zipf10k");
     comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, hit));
-    comparison.add_timed("moka_get_with", |iterations| time(runtime, keys, iterations, moka_hit));
-    comparison.add_timed("cached", |iterations| time(runtime, keys, iterations, cached_hit));
+    comparison.add_timed("moka_get_with", |iterations| {
+        time(runtime, keys, iterations, moka_hit)
+    });
+    comparison.add_timed("cached", |iterations| {
+        time(runtime, keys, iterations, cached_hit)
+    });
     comparison.run(criterion);
     assert_eq!(ours.stats().loads, 0, "every call was a hit");
 }

@@ -10,5 +10,7 @@ mod workload;
 fn main() {
     hits::benches();
     hit_ratio::compare();
-    criterion::Criterion::default().configure_from_args().final_summary();
+    criterion::Criterion::default()
+        .configure_from_args()
+        .final_summary();
 }

@@ -16,8 +16,9 @@ use std::time::Duration;
 /// than one call, so that no burst is ever larger than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gcra {
-    /// Parts in a nanosecond.
+    /// Parts in 2 to the power of `shift` nanoseconds.
     parts: u64,
+    shift: u32,
     /// Parts between two calls.
     interval: u64,
     /// Parts in which a full burst comes back.
@@ -26,16 +27,28 @@ pub(crate) struct Gcra {
 
 /// 2⁶⁴ parts last for nine years of uptime.
 const MOST_PARTS: u64 = 64;
+const COMPACT_SHIFT: u32 = 2;
 
 impl Gcra {
     pub(crate) fn new(limit: &Limit) -> Self {
-        let (period, count) = (limit.period_nanos(), u64::from(limit.count()));
-        let common = greatest_common_divisor(period, count);
-        let parts = (count / common).min(MOST_PARTS);
-        let interval = (period * parts).div_ceil(count);
-        let slack = (interval * count - period * parts).min(interval - 1);
+        let count = u64::from(limit.count());
+        let common = greatest_common_divisor(limit.period_nanos(), count);
+        Self::counting_in((count / common).min(MOST_PARTS), 0, limit)
+    }
+
+    /// With parts so coarse, 4 ns, that an arrival time fits 56 bits for nine years.
+    pub(crate) fn compact(limit: &Limit) -> Self {
+        Self::counting_in(1, COMPACT_SHIFT, limit)
+    }
+
+    fn counting_in(parts: u64, shift: u32, limit: &Limit) -> Self {
+        let count = u64::from(limit.count());
+        let period = (limit.period_nanos() * parts) >> shift;
+        let interval = period.div_ceil(count).max(1);
+        let slack = (interval * count).saturating_sub(period).min(interval - 1);
         Self {
             parts,
+            shift,
             interval,
             capacity: interval * u64::from(limit.burst()) + slack,
         }
@@ -43,7 +56,7 @@ impl Gcra {
 
     #[inline]
     pub(crate) const fn instant(&self, now: Moment) -> u64 {
-        now.as_nanos().saturating_mul(self.parts)
+        now.as_nanos().saturating_mul(self.parts) >> self.shift
     }
 
     /// The arrival time after taking `cost`, or how long to wait until that may be taken.
@@ -73,7 +86,7 @@ impl Gcra {
 
     /// The duration of so many parts, rounded up: a wait must not end early.
     pub(crate) const fn duration(&self, parts: u64) -> Duration {
-        Duration::from_nanos(parts.div_ceil(self.parts))
+        Duration::from_nanos((parts << self.shift).div_ceil(self.parts))
     }
 
     const fn price(&self, cost: u32) -> u64 {
@@ -108,13 +121,19 @@ mod tests {
     #[test]
     fn a_period_gives_back_its_count() {
         for count in [1, 2, 3, 7, 60, 64, 101, 999, 60_013, 1_000_000] {
-            let gcra = Gcra::new(&Limit::new(count, SECOND).unwrap());
-            let start = gcra.instant(Moment::from_nanos(5));
-            let spent = gcra.take(0, start, count).unwrap();
-            let later = gcra.instant(Moment::from_nanos(1_000_000_005));
-            assert!(gcra.take(spent, later, count).is_ok(), "{count}");
-            let tenth_before = gcra.instant(Moment::from_nanos(999_900_005));
-            assert!(gcra.take(spent, tenth_before, count).is_err(), "{count}");
+            gives_back_its_count(Gcra::new(&Limit::new(count, SECOND).unwrap()), count);
         }
+        for count in [1, 2, 3, 7, 60, 64, 101, 999, 10_007, 1_000_000] {
+            gives_back_its_count(Gcra::compact(&Limit::new(count, SECOND).unwrap()), count);
+        }
+    }
+
+    fn gives_back_its_count(gcra: Gcra, count: u32) {
+        let start = gcra.instant(Moment::from_nanos(8));
+        let spent = gcra.take(0, start, count).unwrap();
+        let later = gcra.instant(Moment::from_nanos(1_000_000_008));
+        assert!(gcra.take(spent, later, count).is_ok(), "{count}");
+        let before = gcra.instant(Moment::from_nanos(999_900_008));
+        assert!(gcra.take(spent, before, count).is_err(), "{count}");
     }
 }

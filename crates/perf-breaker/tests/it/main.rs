@@ -5,6 +5,7 @@ mod calls;
 mod config;
 mod cost;
 mod holds;
+mod keyed;
 mod limiter;
 mod probes;
 mod quota;

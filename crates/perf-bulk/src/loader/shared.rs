@@ -12,6 +12,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 /// How long a queue may stand still before the watchdog releases it in its leader's place.
 const WATCHDOG_PERIOD: Duration = Duration::from_millis(1);
@@ -102,7 +103,8 @@ where
                 entries,
             };
             if let (Ok(runtime), false) = (Handle::try_current(), flight.entries.is_empty()) {
-                runtime.spawn(flight.run());
+                // Queries of the batch belong to the request whose load released it.
+                runtime.spawn(flight.run().in_current_span());
             }
         }
     }

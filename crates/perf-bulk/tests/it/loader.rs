@@ -285,3 +285,17 @@ fn a_maximum_of_zero_is_a_configuration_error() {
         .build();
     assert!(matches!(built, Err(BulkError::Config(_))));
 }
+
+#[tokio::test]
+async fn a_batch_runs_in_the_span_of_the_load_that_released_it() {
+    use tracing::Instrument as _;
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let spans = BatchLoader::new(|keys: Vec<u32>| async move {
+        let span = tracing::Span::current().id();
+        Ok::<_, io::Error>(keys.into_iter().map(|key| (key, span.clone())).collect())
+    });
+    let request = tracing::info_span!("request");
+    let seen = spans.load(1).instrument(request.clone()).await.unwrap();
+    assert!(request.id().is_some());
+    assert_eq!(seen, Some(request.id()));
+}

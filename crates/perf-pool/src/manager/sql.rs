@@ -6,14 +6,14 @@
 //! reset before its next holder. Statements that may leave something behind, such as `BEGIN` or `SET`,
 //! keep the taint.
 
-use super::Manager;
+use super::{Fate, Manager};
 use crate::error::PoolError;
 use crate::pool::Pool;
 use crate::pooled::Pooled;
 use perf_core::Transience;
 use sqlx::database::Database;
 use sqlx::error::BoxDynError;
-use sqlx::{Execute, SqlStr};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Execute, Executor, Row, SqlStr, Type};
 use sqlx_core::transaction::TransactionManager;
 use std::io;
 
@@ -94,6 +94,34 @@ pub(crate) async fn roll_back_known<DB: Database>(
         DB::TransactionManager::rollback(connection).await?;
     }
     Ok(())
+}
+
+/// Ends with a plain `ROLLBACK` whatever is open, in one round trip, and keeps the connection only if it
+/// answers what it was asked. A connection on which a statement was cancelled between its request and
+/// its answer may be one answer behind, and would hand somebody's rows to somebody else.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "SQLite has no protocol to fall behind in")
+)]
+pub(crate) async fn prove_clean<DB>(connection: &mut DB::Connection) -> sqlx::Result<Fate>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    for<'r> String: Decode<'r, DB>,
+    String: Type<DB>,
+    usize: ColumnIndex<DB::Row>,
+{
+    let nonce = format!("{:016x}", fastrand::u64(..));
+    let question = format!("ROLLBACK; SELECT '{nonce}'");
+    let row = sqlx::raw_sql(AssertSqlSafe(question))
+        .fetch_one(connection)
+        .await?;
+    let answer: String = row.try_get(0)?;
+    Ok(if answer == nonce {
+        Fate::Keep
+    } else {
+        Fate::Discard
+    })
 }
 
 /// Whether trying to connect again may help; `of_code` judges what the server said.

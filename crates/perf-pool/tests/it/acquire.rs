@@ -1,12 +1,10 @@
-use crate::support::{Probe, settle};
+use crate::support::{Probe, TestResult, settle};
 use perf_pool::{Acquire, Pool, PoolError, Pooled};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test]
 async fn a_returned_resource_is_lent_again() -> TestResult {

@@ -1,9 +1,7 @@
-use crate::support::{Probe, poll_at_most, settle};
+use crate::support::{Probe, TestResult, poll_at_most, settle};
 use perf_pool::{Pool, Pooled};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// What must hold of a pool that nobody uses: all of it can be had, and nobody is thought to wait.
 async fn assert_whole(pool: &Pool<Probe>) -> TestResult {

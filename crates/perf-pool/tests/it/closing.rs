@@ -1,10 +1,8 @@
-use crate::support::{Probe, settle};
+use crate::support::{Probe, TestResult, settle};
 use perf_core::{Clock, SystemClock};
 use perf_pool::PoolError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,11 +1,9 @@
-use crate::support::{Probe, Refused, settle};
+use crate::support::{Probe, Refused, TestResult, settle};
 use perf_core::{Clock, SystemClock};
 use perf_pool::{Phase, PoolError};
 use std::error::Error;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-type TestResult = Result<(), Box<dyn Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,10 +1,8 @@
-use crate::support::{Probe, settle};
+use crate::support::{Probe, TestResult, settle};
 use perf_core::{Clock, Health, Inspect, SystemClock, Value};
 use perf_pool::Status;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 fn counter(samples: &[perf_core::Sample], name: &str) -> Option<u64> {
     samples

@@ -12,6 +12,14 @@ mod overload;
 mod runtimes;
 mod support;
 
+#[cfg(feature = "postgres")]
+mod dead_peers;
+#[cfg(feature = "mysql")]
+mod mariadb;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlx")]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -1,10 +1,8 @@
-use crate::support::Probe;
+use crate::support::{Probe, TestResult};
 use perf_core::{Clock, SystemClock};
 use perf_pool::PoolError;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test]
 async fn the_queue_has_an_end() -> TestResult {

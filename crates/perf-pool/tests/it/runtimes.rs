@@ -1,9 +1,7 @@
-use crate::support::Probe;
+use crate::support::{Probe, TestResult};
 use perf_pool::PoolError;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-
-type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()

@@ -1,11 +1,9 @@
-use crate::support::{poll_at_most, settle};
+use crate::support::{TestResult, poll_at_most, settle};
 use perf_pool::{Pool, Pooled, SqliteManager};
 use sqlx::Row;
 use std::panic::AssertUnwindSafe;
 
-type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-async fn pool(max_size: u32) -> Result<Pool<SqliteManager>, Box<dyn std::error::Error>> {
+async fn pool(max_size: u32) -> TestResult<Pool<SqliteManager>> {
     let manager = SqliteManager::from_url("sqlite::memory:")?;
     let pool = Pool::builder(manager).max_size(max_size).build()?;
     sqlx::query("CREATE TABLE items (id INTEGER PRIMARY KEY)")

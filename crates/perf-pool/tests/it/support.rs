@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::time::Duration;
 
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
 /// A manager of numbered resources whose every step a test can slow down, break and count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probe(pub(crate) Arc<Knobs>);
@@ -146,7 +148,8 @@ async fn hang_if(hangs: &AtomicBool) {
     tokio::task::yield_now().await;
 }
 
-/// Polls `future` at most `polls` times and drops it. Its output, if it got that far.
+/// Polls `future` at most `polls` times and drops it right after the last. Its output, if it got that
+/// far.
 pub(crate) async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -155,9 +158,21 @@ pub(crate) async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T
             return Poll::Ready(None);
         }
         left -= 1;
-        future.as_mut().poll(context).map(Some)
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
+}
+
+/// Drops `future` after `limit`, unless it ends before.
+pub(crate) async fn cancel_after<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        output = future => Some(output),
+        () = SystemClock.sleep(limit) => None,
+    }
 }
 
 /// Lets every other task of a single-threaded runtime run until it waits.
