@@ -1,5 +1,5 @@
 use crate::error::{Elapsed, Phase, PoolError};
-use crate::exchange::{Enrolment, Outcome, Ticket, Waiter};
+use crate::exchange::{Enrolment, Outcome, Patience, Place, Ticket, Waiter};
 use crate::manager::Manager;
 use crate::pooled::Pooled;
 use crate::shared::{Refusal, Shared, Taken};
@@ -82,13 +82,16 @@ impl<'p, M: Manager> Acquire<'p, M> {
                 Limit::Within(duration) => now.saturating_add(duration),
                 Limit::Until(moment) => moment,
             };
-            let enrolment = this.pool.exchange.enrol(
-                this.waiter.as_ref(),
-                context.waker(),
-                deadline,
+            let place = Place {
+                patience: Patience {
+                    since: now,
+                    deadline,
+                },
                 seen,
-                settings.max_waiters,
-            );
+                max: settings.max_waiters,
+            };
+            let waiter = this.waiter.as_ref();
+            let enrolment = this.pool.exchange.enrol(waiter, context.waker(), place);
             match enrolment {
                 Enrolment::Queued { earliest } => {
                     *this.enrolled = Some(now);
@@ -148,6 +151,13 @@ impl<M: Manager> Shared<M> {
             Outcome::Expired => {
                 self.counters.timeouts.fetch_add(1, Relaxed);
                 Err(PoolError::Timeout(Box::new(self.explain(waited))))
+            }
+            Outcome::Shed => {
+                self.counters.shed.fetch_add(1, Relaxed);
+                Err(PoolError::Shed {
+                    waited,
+                    status: self.status(),
+                })
             }
             Outcome::Refused(refusal) => Err(refusal.into()),
         }

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub timeouts: u64,
     /// Callers turned away because too many waited.
     pub refused: u64,
+    /// Callers turned away when their turn came, because of overload.
+    pub shed: u64,
     /// Resources given up, by reason; reasons that never occurred are left out.
     pub closed: Vec<(CloseReason, u64)>,
 }
@@ -92,6 +94,7 @@ pub(crate) struct Counters {
     pub(crate) create_failures: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) shed: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
@@ -111,6 +114,7 @@ impl Counters {
             create_failures: self.create_failures.load(Relaxed),
             timeouts: self.timeouts.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            shed: self.shed.load(Relaxed),
             closed: closed
                 .map(|(reason, count)| (reason, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0)
