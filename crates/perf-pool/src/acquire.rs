@@ -36,8 +36,7 @@ pin_project! {
                 && let Some(ticket) = this.pool.exchange.withdraw(this.waiter.as_ref())
             {
                 // It was served but never learnt of it: the next in line gets the resource.
-                let now = this.pool.settings.stamps.now();
-                this.pool.hand_on(ticket, now);
+                this.pool.hand_on(ticket);
             }
         }
     }
@@ -141,21 +140,20 @@ impl<M: Manager> Shared<M> {
     }
 
     fn conclude(self: &Arc<Self>, outcome: Ended<M>, enrolled: Option<Moment>) -> Acquired<M> {
-        let now = self.settings.clock.now();
-        let waited = now.since(enrolled.unwrap_or(now));
+        let waited = || {
+            let now = self.settings.clock.now();
+            now.since(enrolled.unwrap_or(now))
+        };
         match outcome {
-            Outcome::Served(ticket) => {
-                self.counters.wait.record_duration(waited);
-                Ok(Pooled::new(self, self.restamp(ticket)))
-            }
+            Outcome::Served(ticket) => Ok(Pooled::new(self, self.restamp(ticket))),
             Outcome::Expired => {
                 self.counters.timeouts.fetch_add(1, Relaxed);
-                Err(PoolError::Timeout(Box::new(self.explain(waited))))
+                Err(PoolError::Timeout(Box::new(self.explain(waited()))))
             }
             Outcome::Shed => {
                 self.counters.shed.fetch_add(1, Relaxed);
                 Err(PoolError::Shed {
-                    waited,
+                    waited: waited(),
                     status: self.status(),
                 })
             }

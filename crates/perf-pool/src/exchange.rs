@@ -29,7 +29,7 @@ mod slots;
 mod waiters;
 
 use crate::sync::{AtomicUsize, Mutex};
-use perf_core::Moment;
+use perf_core::{Histogram, Moment};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
@@ -46,6 +46,9 @@ pub struct Exchange<F> {
     queue: Mutex<Queue<F>>,
     /// The queue's length, to be read without its lock.
     waiting: AtomicUsize,
+    /// How long those waited who were served. Written under the queue's lock alone, so that no two
+    /// threads fight for its counters.
+    waits: Histogram,
     shedding: Option<Shedding>,
 }
 
@@ -94,6 +97,7 @@ impl<F> Exchange<F> {
                 busy_since: Moment::ORIGIN,
             }),
             waiting: AtomicUsize::new(0),
+            waits: Histogram::new(),
             shedding,
         }
     }
@@ -104,13 +108,13 @@ impl<F> Exchange<F> {
         self.idle.pop()
     }
 
-    /// Gives a usable slot to the first in line whose deadline is after `now`, or leaves it idle. After
-    /// [`Exchange::close`] it comes back as an error.
+    /// Gives a usable slot to the first in line whose deadline is to come, or leaves it idle. After
+    /// [`Exchange::close`] it comes back as an error. The clock is read only if somebody waits.
     #[inline]
-    pub fn offer(&self, ticket: Ticket, now: Moment) -> Result<(), Ticket> {
+    pub fn offer(&self, ticket: Ticket, now: impl FnOnce() -> Moment) -> Result<(), Ticket> {
         match self.idle.push(ticket) {
             Ok(()) => Ok(()),
-            Err(ticket) => self.serve(ticket, now),
+            Err(ticket) => self.serve(ticket, now()),
         }
     }
 
@@ -232,6 +236,11 @@ impl<F> Exchange<F> {
         self.waiting.load(Relaxed)
     }
 
+    /// How long those waited who were served.
+    pub const fn waits(&self) -> &Histogram {
+        &self.waits
+    }
+
     /// The slow path of [`Exchange::offer`]: somebody waits, or did a moment ago.
     fn serve(&self, mut ticket: Ticket, now: Moment) -> Result<(), Ticket> {
         // Two places, because the common case of one served waiter must not allocate.
@@ -246,6 +255,10 @@ impl<F> Exchange<F> {
             if let Some(outcome) = self.impatience_of_first(&queue, now) {
                 turned_away.extend(queue.waiters.settle_first(outcome).ok().flatten());
                 continue;
+            }
+            if let Some(patience) = queue.waiters.first_patience() {
+                let waited = now.as_nanos().saturating_sub(patience.since.as_nanos());
+                self.waits.record_exclusive(waited);
             }
             match queue.waiters.settle_first(Outcome::Served(ticket)) {
                 Ok(waker) => {

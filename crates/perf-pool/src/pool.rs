@@ -164,7 +164,8 @@ impl<M: Manager> Pool<M> {
     /// What the pool has done since it was built.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.counters.metrics(self.shared.acquired())
+        let wait = self.shared.exchange.waits().snapshot().summary();
+        self.shared.counters.metrics(self.shared.acquired(), wait)
     }
 
     /// The manager that the pool was built with.

@@ -87,7 +87,6 @@ pub struct Metrics {
 /// The counters behind [`Metrics`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) wait: Histogram,
     pub(crate) hold: Histogram,
     pub(crate) create: Histogram,
     pub(crate) check: Histogram,
@@ -103,11 +102,11 @@ impl Counters {
         self.closed[reason as usize].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn metrics(&self, acquired: u64) -> Metrics {
+    pub(crate) fn metrics(&self, acquired: u64, wait: Summary) -> Metrics {
         let closed = CloseReason::ALL.into_iter().zip(&self.closed);
         Metrics {
             acquired,
-            wait: self.wait.snapshot().summary(),
+            wait,
             hold: self.hold.snapshot().summary(),
             create: self.create.snapshot().summary(),
             check: self.check.snapshot().summary(),

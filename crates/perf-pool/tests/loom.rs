@@ -32,7 +32,7 @@ impl Model {
         let (slots, tickets) = Slots::new(count, || 0);
         let exchange = Exchange::new(count, None);
         for ticket in tickets {
-            assert!(exchange.offer(ticket, Moment::ORIGIN).is_ok());
+            assert!(exchange.offer(ticket, || Moment::ORIGIN).is_ok());
         }
         Arc::new(Self { exchange, slots })
     }
@@ -91,7 +91,7 @@ impl Model {
     fn touch_and_return(&self, mut ticket: Ticket) {
         self.touch(&mut ticket);
         // After closing, the ticket comes back and the slot is the pool's to clear.
-        let _closed = self.exchange.offer(ticket, Moment::ORIGIN);
+        let _closed = self.exchange.offer(ticket, || Moment::ORIGIN);
     }
 }
 
