@@ -44,10 +44,7 @@ impl Model {
                 return Poll::Ready(Some(ticket));
             }
             let waker = context.waker();
-            match self
-                .exchange
-                .enrol(waiter, waker, Moment::NEVER, None, usize::MAX)
-            {
+            match self.exchange.enrol(waiter, waker, PATIENT) {
                 Enrolment::Queued { .. } => return Poll::Pending,
                 Enrolment::Retry => {}
                 Enrolment::Full => unreachable!("the line has no end"),
