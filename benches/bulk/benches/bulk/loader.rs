@@ -43,6 +43,8 @@ pub(crate) fn ten_thousand_loads(criterion: &mut Criterion) {
 }
 
 fn check(answers: impl Iterator<Item = Option<u32>>) {
-    let wrong = (0..).zip(answers).find(|(load, answer)| *answer != Some(load % 1_000 * 2));
+    let wrong = (0..)
+        .zip(answers)
+        .find(|(load, answer)| *answer != Some(load % 1_000 * 2));
     assert_eq!(wrong, None);
 }

@@ -29,7 +29,11 @@ pub(crate) fn insert(criterion: &mut Criterion) {
     let database = server.database().expect("a database");
     let url = database.url_unix();
     let runtime = Runtime::new().expect("a runtime");
-    let open = || runtime.block_on(PgConnection::connect(&url)).expect("a connection");
+    let open = || {
+        runtime
+            .block_on(PgConnection::connect(&url))
+            .expect("a connection")
+    };
     let mut first = open();
     let encoded = runtime.block_on(prepare(&mut first, &rows));
     let peer = runtime.block_on(tokio_postgres_client(&url));
@@ -38,15 +42,28 @@ pub(crate) fn insert(criterion: &mut Criterion) {
 
     let mut connection = open();
     comparison.add_timed("perfkit", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            BulkInsert::into("flights").execute(&mut *connection, rows).await.expect("an insert");
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                BulkInsert::into("flights")
+                    .execute(&mut *connection, rows)
+                    .await
+                    .expect("an insert");
+            },
+        ))
     });
     let mut connection = open();
     comparison.add_timed("copy_replay", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            replay(connection, encoded).await;
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                replay(connection, encoded).await;
+            },
+        ))
     });
     let mut connection = open();
     comparison.add_timed("tokio_postgres_binary_copy", move |iterations| {
@@ -56,9 +73,14 @@ pub(crate) fn insert(criterion: &mut Criterion) {
     });
     let mut connection = open();
     comparison.add_timed("sqlx_push_values", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            insert_by_push_values(connection, rows).await;
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                insert_by_push_values(connection, rows).await;
+            },
+        ))
     });
     comparison.run(criterion);
 }
@@ -66,14 +88,24 @@ pub(crate) fn insert(criterion: &mut Criterion) {
 /// Creates the table, and has the server encode the rows as a COPY of them.
 async fn prepare(connection: &mut PgConnection, rows: &[Row<'static>]) -> Vec<u8> {
     execute(connection, CREATE).await;
-    BulkInsert::into("flights").execute(&mut *connection, rows).await.expect("an insert");
+    BulkInsert::into("flights")
+        .execute(&mut *connection, rows)
+        .await
+        .expect("an insert");
     let copy = connection.copy_out_raw("COPY flights TO STDOUT (FORMAT binary)");
-    let parts: Vec<_> = copy.await.expect("a copy").try_collect().await.expect("bytes");
+    let parts: Vec<_> = copy
+        .await
+        .expect("a copy")
+        .try_collect()
+        .await
+        .expect("bytes");
     parts.concat()
 }
 
 async fn tokio_postgres_client(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("a connection");
     tokio::spawn(connection);
     client
 }
@@ -100,7 +132,10 @@ async fn timed(
 }
 
 async fn execute(connection: &mut PgConnection, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(connection).await.expect("a statement");
+    sqlx::raw_sql(sql)
+        .execute(connection)
+        .await
+        .expect("a statement");
 }
 
 async fn replay(connection: &mut PgConnection, encoded: &[u8]) {
@@ -118,7 +153,26 @@ async fn insert_by_tokio_postgres(client: &Client, rows: &[Row<'_>]) {
     const INT: Type = Type::INT4;
     const TEXT: Type = Type::TEXT;
     const TYPES: [Type; 20] = [
-        Type::INT8, INT, INT, INT, INT, INT, INT, INT, INT, INT, TEXT, INT, TEXT, TEXT, TEXT, INT, INT, INT, INT, TEXT,
+        Type::INT8,
+        INT,
+        INT,
+        INT,
+        INT,
+        INT,
+        INT,
+        INT,
+        INT,
+        INT,
+        TEXT,
+        INT,
+        TEXT,
+        TEXT,
+        TEXT,
+        INT,
+        INT,
+        INT,
+        INT,
+        TEXT,
     ];
     client.batch_execute("BEGIN").await.expect("a transaction");
     let statement = format!("COPY flights ({COLUMNS}) FROM STDIN (FORMAT binary)");
@@ -126,9 +180,26 @@ async fn insert_by_tokio_postgres(client: &Client, rows: &[Row<'_>]) {
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
     for r in rows {
         let values: [&(dyn ToSql + Sync); 20] = [
-            &r.id, &r.year, &r.month, &r.day, &r.dep_time, &r.sched_dep_time, &r.dep_delay, &r.arr_time,
-            &r.sched_arr_time, &r.arr_delay, &r.carrier, &r.flight, &r.tailnum, &r.origin, &r.dest, &r.air_time,
-            &r.distance, &r.hour, &r.minute, &r.time_hour,
+            &r.id,
+            &r.year,
+            &r.month,
+            &r.day,
+            &r.dep_time,
+            &r.sched_dep_time,
+            &r.dep_delay,
+            &r.arr_time,
+            &r.sched_arr_time,
+            &r.arr_delay,
+            &r.carrier,
+            &r.flight,
+            &r.tailnum,
+            &r.origin,
+            &r.dest,
+            &r.air_time,
+            &r.distance,
+            &r.hour,
+            &r.minute,
+            &r.time_hour,
         ];
         writer.as_mut().write(&values).await.expect("written");
     }
@@ -141,7 +212,11 @@ async fn insert_by_push_values(connection: &mut PgConnection, rows: &[Row<'_>]) 
     for chunk in rows.chunks(500) {
         let mut query = QueryBuilder::<Postgres>::new(format!("INSERT INTO flights ({COLUMNS}) "));
         query.push_values(chunk, |mut values, row| bind_all!(values, push_bind, row));
-        query.build().execute(&mut *transaction).await.expect("an insert");
+        query
+            .build()
+            .execute(&mut *transaction)
+            .await
+            .expect("an insert");
     }
     transaction.commit().await.expect("a commit");
 }

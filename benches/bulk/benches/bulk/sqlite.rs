@@ -35,9 +35,17 @@ pub(crate) fn insert(criterion: &mut Criterion) {
 
     let mut connection = open();
     comparison.add_timed("perfkit", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            BulkInsert::into("flights").execute(&mut *connection, rows).await.expect("an insert");
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                BulkInsert::into("flights")
+                    .execute(&mut *connection, rows)
+                    .await
+                    .expect("an insert");
+            },
+        ))
     });
     let mut peer = rusqlite::Connection::open(&path).expect("a connection");
     let mut connection = open();
@@ -49,15 +57,25 @@ pub(crate) fn insert(criterion: &mut Criterion) {
     let mut connection = open();
     // Fifty rows a statement is the best width on this table.
     comparison.add_timed("sqlx_push_values_best", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            insert_by_push_values(connection, rows, 50).await;
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                insert_by_push_values(connection, rows, 50).await;
+            },
+        ))
     });
     let mut connection = open();
     comparison.add_timed("sqlx_row_by_row", move |iterations| {
-        runtime.block_on(timed(iterations, &mut connection, rows.len(), async |connection| {
-            insert_row_by_row(connection, rows).await;
-        }))
+        runtime.block_on(timed(
+            iterations,
+            &mut connection,
+            rows.len(),
+            async |connection| {
+                insert_row_by_row(connection, rows).await;
+            },
+        ))
     });
     comparison.run(criterion);
 }
@@ -85,7 +103,10 @@ async fn timed(
 }
 
 async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
-    sqlx::query(sql).execute(connection).await.expect("a statement");
+    sqlx::query(sql)
+        .execute(connection)
+        .await
+        .expect("a statement");
 }
 
 fn insert_by_rusqlite(connection: &mut rusqlite::Connection, rows: &[Row<'_>]) {
@@ -96,9 +117,26 @@ fn insert_by_rusqlite(connection: &mut rusqlite::Connection, rows: &[Row<'_>]) {
         let mut statement = transaction.prepare(&sql).expect("a statement");
         for r in rows {
             let values = rusqlite::params![
-                r.id, r.year, r.month, r.day, r.dep_time, r.sched_dep_time, r.dep_delay, r.arr_time,
-                r.sched_arr_time, r.arr_delay, r.carrier, r.flight, r.tailnum, r.origin, r.dest, r.air_time,
-                r.distance, r.hour, r.minute, r.time_hour
+                r.id,
+                r.year,
+                r.month,
+                r.day,
+                r.dep_time,
+                r.sched_dep_time,
+                r.dep_delay,
+                r.arr_time,
+                r.sched_arr_time,
+                r.arr_delay,
+                r.carrier,
+                r.flight,
+                r.tailnum,
+                r.origin,
+                r.dest,
+                r.air_time,
+                r.distance,
+                r.hour,
+                r.minute,
+                r.time_hour
             ];
             statement.execute(values).expect("an insert");
         }
@@ -111,7 +149,11 @@ async fn insert_by_push_values(connection: &mut SqliteConnection, rows: &[Row<'_
     for chunk in rows.chunks(width) {
         let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO flights ({COLUMNS}) "));
         query.push_values(chunk, |mut values, row| bind_all!(values, push_bind, row));
-        query.build().execute(&mut *transaction).await.expect("an insert");
+        query
+            .build()
+            .execute(&mut *transaction)
+            .await
+            .expect("an insert");
     }
     transaction.commit().await.expect("a commit");
 }
@@ -121,7 +163,11 @@ async fn insert_row_by_row(connection: &mut SqliteConnection, rows: &[Row<'_>]) 
     for row in rows {
         let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO flights ({COLUMNS}) "));
         query.push_values([row], |mut values, row| bind_all!(values, push_bind, row));
-        query.build().execute(&mut *transaction).await.expect("an insert");
+        query
+            .build()
+            .execute(&mut *transaction)
+            .await
+            .expect("an insert");
     }
     transaction.commit().await.expect("a commit");
 }
