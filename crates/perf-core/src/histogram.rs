@@ -117,6 +117,7 @@ impl fmt::Debug for Histogram {
     }
 }
 
+#[inline]
 fn add_exclusive(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }

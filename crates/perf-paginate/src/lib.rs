@@ -1,1 +1,75 @@
-//! Constant-cost keyset and offset pages for every sort on every database.
+#![doc = include_str!("../README.md")]
+
+mod condition;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod cursor;
+mod error;
+mod filter;
+mod limits;
+mod order;
+mod page;
+mod paginator;
+mod query;
+mod request;
+mod schema;
+mod seek;
+mod source;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod statement;
+mod stream;
+mod value;
+
+pub use condition::Condition;
+pub use cursor::{Cursor, CursorCodec, Plain, Signed};
+pub use error::{Binding, CursorFault, Error};
+pub use filter::{Filter, FilterOp};
+pub use limits::Limits;
+pub use order::{Direction, Nulls, SortKey, TotalOrder};
+pub use page::{CountMode, Page, PageInfo, Total};
+pub use paginator::Paginator;
+/// Derives [`Resource`](trait@Resource) from a struct with named fields.
+///
+/// On the struct: `table = "…"`, and `crate = …` where this crate is reached by another path. On a field:
+/// `key` for the unique field or fields, `sort`, `filter` or `filter(eq, in, …)`, `column = "…"` where its
+/// name differs, `skip` for what is no column. A field with none of these is selected but cannot be named
+/// by a request.
+///
+/// ```
+/// use perf_paginate::{Error, Resource};
+///
+/// #[derive(Resource)]
+/// #[resource(table = "flights")]
+/// struct Flight {
+///     #[resource(key)]
+///     id: i64,
+///     #[resource(sort, filter(gte, lte, is_null))]
+///     dep_delay: Option<i64>,
+///     #[resource(filter, column = "dest")]
+///     destination: String,
+///     tailnum: Option<String>,
+/// }
+///
+/// assert_eq!(Flight::schema()?.name(), "flights");
+/// # Ok::<(), Error>(())
+/// ```
+#[cfg(feature = "macros")]
+pub use perf_macros::Resource;
+pub use query::PageQuery;
+pub use request::PageRequest;
+pub use schema::{Field, Resource, Schema, SchemaBuilder};
+pub use seek::{Position, SeekForm};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use source::{Backend, SqlSource};
+pub use source::{Origin, PageSource, Selection, SliceSource};
+pub use value::{FieldValue, Kind, Value};
+
+/// What derived code names. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    pub use crate::statement::Bind;
+    pub use crate::{Error, Field, FilterOp, Resource, Schema};
+    pub use std::clone::Clone;
+    pub use std::result::Result;
+}

@@ -1,1 +1,35 @@
-//! The connection and object pool that cannot wedge.
+#![doc = include_str!("../README.md")]
+
+mod acquire;
+mod builder;
+mod errand;
+mod error;
+#[cfg(not(loom))]
+mod exchange;
+#[cfg(loom)]
+pub mod exchange;
+mod health;
+mod keeper;
+mod manager;
+mod pool;
+mod pooled;
+mod shared;
+mod status;
+mod sync;
+
+pub use acquire::Acquire;
+pub use builder::PoolBuilder;
+pub use error::{Elapsed, Phase, PoolError};
+pub use health::CloseReason;
+#[cfg(feature = "mysql")]
+pub use manager::MySqlManager;
+#[cfg(feature = "postgres")]
+pub use manager::PostgresManager;
+#[cfg(feature = "sqlx")]
+pub use manager::SqlManager;
+#[cfg(feature = "sqlite")]
+pub use manager::SqliteManager;
+pub use manager::{Fate, FromFn, Manager, from_fn};
+pub use pool::Pool;
+pub use pooled::{Meta, Pooled};
+pub use status::{Metrics, Status};

@@ -8,6 +8,7 @@ use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What the command line asks for.
 #[derive(Debug, clap::Args)]
@@ -26,12 +27,6 @@ pub(crate) struct Options {
 /// Builds and runs the benchmarks, then prints what they recorded.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let chosen = chosen(options.name.as_deref(), packages()?)?;
-    let mut build = benches_cargo();
-    build.arg("--no-run");
-    for name in &chosen {
-        build.args(["--package", &format!("bench-{name}")]);
-    }
-    run::step("build benchmarks", &mut build)?;
     for name in &chosen {
         let folder = measure(name, options.quick)?;
         let lines = report::read(&folder).with_context(|| format!("no report of {name}"))?;
@@ -83,13 +78,14 @@ fn chosen(name: Option<&str>, all: Vec<String>) -> Result<Vec<String>> {
     Ok(vec![short])
 }
 
-/// Runs one crate's benchmarks and returns the folder that holds this run's results and no others.
+/// Builds and runs one crate's benchmarks and returns the folder that holds this run's results and no others.
 fn measure(name: &str, quick: bool) -> Result<PathBuf> {
     let folder = workspace::root().join("benches/target/perfkit").join(name);
     clear(&folder)?;
-    let mut command = benches_cargo();
+    // One crate at a time: built together, their peers' features would unite and be built twice.
+    run::step("build benchmarks", benches_cargo(name).arg("--no-run"))?;
+    let mut command = benches_cargo(name);
     command
-        .args(["--package", &format!("bench-{name}"), "--bench", name])
         .env("CRITERION_HOME", folder.join(report::CRITERION))
         .env("PERF_BENCH_RECORDS", folder.join(report::RECORDS));
     if quick {
@@ -106,8 +102,9 @@ fn clear(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
-fn benches_cargo() -> std::process::Command {
-    let mut command = workspace::cargo(["bench"]);
+fn benches_cargo(name: &str) -> Command {
+    let package = format!("bench-{name}");
+    let mut command = workspace::cargo(["bench", "--package", &package, "--bench", name]);
     command.current_dir(workspace::root().join("benches"));
     command
 }

@@ -94,5 +94,9 @@ fn fuzz(target: &str, host: &str, seconds: u32) -> Result<()> {
         format!("-rss_limit_mb={MEMORY_MEBIBYTES}"),
         format!("-artifact_prefix=target/artifacts/{target}-"),
     ]);
-    run::quiet_step(&format!("fuzz {target}"), &mut command)
+    let said = run::quiet_step(&format!("fuzz {target}"), &mut command)?;
+    for total in said.lines().filter(|line| line.starts_with("Done ")) {
+        eprintln!("    {total}, no finding");
+    }
+    Ok(())
 }

@@ -3,7 +3,6 @@
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
-use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
@@ -13,17 +12,20 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
     timed(name, command.stdout(std::io::stderr()), Command::status)
 }
 
-/// As [`step`], its output shown only where it fails: for programs that say a lot of little.
-pub(crate) fn quiet_step(name: &str, command: &mut Command) -> Result<()> {
-    timed(name, command, |command| {
+/// As [`step`], its output shown only where it fails and else returned: for programs that say a lot of
+/// little.
+pub(crate) fn quiet_step(name: &str, command: &mut Command) -> Result<String> {
+    let mut said = Vec::new();
+    let outcome = timed(name, command, |command| {
         let output = command.output()?;
-        if !output.status.success() {
-            let mut shown = std::io::stderr().lock();
-            shown.write_all(&output.stdout)?;
-            shown.write_all(&output.stderr)?;
-        }
+        said = [output.stdout, output.stderr].concat();
         Ok(output.status)
-    })
+    });
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if outcome.is_err() {
+        eprint!("{said}");
+    }
+    outcome.map(|()| said)
 }
 
 fn timed(
@@ -134,7 +136,8 @@ mod tests {
     #[test]
     fn a_step_that_succeeds_is_fine() {
         step("nothing", &mut Command::new("true")).expect("true succeeds");
-        quiet_step("nothing", &mut Command::new("true")).expect("true succeeds");
+        let said = quiet_step("echo", Command::new("echo").arg("hello")).expect("it succeeds");
+        assert_eq!(said, "hello\n");
         quiet_step("nothing", &mut Command::new("false")).expect_err("false fails");
         assert!(answers("true", &[]) && !answers("false", &[]) && !answers("no-such-program", &[]));
     }

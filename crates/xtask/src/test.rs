@@ -22,6 +22,9 @@ pub(crate) fn run() -> Result<()> {
     run::step("unit and integration tests", &mut tests())?;
     let mut doc = workspace::cargo(["test", "--doc", "--workspace", "--all-features"]);
     run::step("doc tests", &mut doc)?;
+    let mut harness = workspace::cargo(["test", "--package", "harness"]);
+    harness.current_dir(workspace::root().join("benches"));
+    run::step("tests of the bench harness", &mut harness)?;
     loom::run()?;
     miri::run()?;
     if fuzz::is_available() {
@@ -37,7 +40,7 @@ fn tests() -> Command {
     let runner: &[&str] = if has_nextest() {
         &["nextest", "run", "--profile", "ci"]
     } else {
-        &["test"]
+        &["test", "--no-fail-fast"]
     };
     let mut command = workspace::cargo(runner.iter().copied());
     command.args([

@@ -1,6 +1,6 @@
 use super::shared::Shared;
-use super::{RedisServer, port, process};
-use crate::Error;
+use super::{RedisServer, process};
+use crate::{Error, port};
 use std::net::SocketAddr;
 use std::time::Duration;
 

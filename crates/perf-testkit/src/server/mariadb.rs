@@ -2,8 +2,9 @@ use super::database::{Database, Socket};
 use super::instance::{Instance, attempt};
 use super::shared::Shared;
 use super::supervisor::Launch;
-use super::{controls, port, program, template};
-use crate::Error;
+use super::template::Storage;
+use super::{controls, program, template};
+use crate::{Error, port};
 use rustix::process::Pid;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -65,7 +66,7 @@ impl MariaDbServer {
     /// latter fails, [`Error::NotReady`] when the server does not come up, [`Error::File`] and
     /// [`Error::System`] when no folder, port or process can be had.
     pub fn start() -> Result<Self, Error> {
-        Self::start_with(&NOT_DURABLE)
+        Self::start_with(&[])
     }
 
     /// As [`MariaDbServer::start`], waiting for the disk at each commit as in production.
@@ -74,10 +75,10 @@ impl MariaDbServer {
     ///
     /// As [`MariaDbServer::start`].
     pub fn start_durable() -> Result<Self, Error> {
-        Self::start_with(&[])
+        Self::launch(Storage::Disk, &[])
     }
 
-    /// As [`MariaDbServer::start_durable`], with further arguments in the form of the command line.
+    /// As [`MariaDbServer::start`], with further arguments in the form of the command line.
     ///
     /// ```
     /// use perf_testkit::MariaDbServer;
@@ -91,9 +92,13 @@ impl MariaDbServer {
     ///
     /// As [`MariaDbServer::start`]; an unknown argument is an [`Error::NotReady`] with MariaDB's own words.
     pub fn start_with(arguments: &[&str]) -> Result<Self, Error> {
+        Self::launch(Storage::Fast, &[&NOT_DURABLE, arguments].concat())
+    }
+
+    fn launch(storage: Storage, arguments: &[&str]) -> Result<Self, Error> {
         let program = program::find("mariadbd")?;
         attempt(|| {
-            let folder = template::folder(None)?;
+            let folder = template::folder(None, storage)?;
             let data = folder.path().join("data");
             template::copy_to(&data, "mariadb", &program, None, initialise)?;
             let address = port::free_address()?;
@@ -111,7 +116,7 @@ impl MariaDbServer {
         })
     }
 
-    /// Creates an empty database. Blocks for about 15 ms.
+    /// Creates an empty database. Blocks for about 10 ms.
     ///
     /// # Errors
     ///

@@ -3,8 +3,9 @@ use super::instance::{Instance, attempt};
 use super::program::User;
 use super::shared::Shared;
 use super::supervisor::Launch;
-use super::{controls, port, program, template};
-use crate::Error;
+use super::template::Storage;
+use super::{controls, program, template};
+use crate::{Error, port};
 use rustix::process::Pid;
 use std::fs;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Tests of many pools on one shared server need more than the usual 100.
 const MAX_CONNECTIONS: &str = "max_connections=400";
 const NOT_DURABLE: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+/// In files of the data folder, which go with it; the usual kind outlives a SIGKILL.
+const DYNAMIC_MEMORY: &str = "dynamic_shared_memory_type=mmap";
 
 /// `postgres` needs no password; everyone else does, so that a wrong one can be tested.
 const ACCESS_RULES: &str = "\
@@ -66,7 +69,7 @@ impl PostgresServer {
     /// [`Error::NotReady`] when the server does not come up, [`Error::File`] and [`Error::System`] when no
     /// folder, port or process can be had.
     pub fn start() -> Result<Self, Error> {
-        Self::start_with(&NOT_DURABLE)
+        Self::start_with(&[])
     }
 
     /// As [`PostgresServer::start`], waiting for the disk at each commit as in production.
@@ -75,15 +78,15 @@ impl PostgresServer {
     ///
     /// As [`PostgresServer::start`].
     pub fn start_durable() -> Result<Self, Error> {
-        Self::start_with(&[])
+        Self::launch(Storage::Disk, &[])
     }
 
-    /// As [`PostgresServer::start_durable`], with settings of the form `name=value`.
+    /// As [`PostgresServer::start`], with settings of the form `name=value`.
     ///
     /// ```
     /// use perf_testkit::PostgresServer;
     ///
-    /// let server = PostgresServer::start_with(&["fsync=off", "shared_preload_libraries=auto_explain"])?;
+    /// let server = PostgresServer::start_with(&["shared_preload_libraries=auto_explain"])?;
     /// assert!(server.pid().is_some());
     /// # Ok::<(), perf_testkit::Error>(())
     /// ```
@@ -92,10 +95,14 @@ impl PostgresServer {
     ///
     /// As [`PostgresServer::start`]; an unknown setting is an [`Error::NotReady`] with Postgres' own words.
     pub fn start_with(settings: &[&str]) -> Result<Self, Error> {
+        Self::launch(Storage::Fast, &[&NOT_DURABLE, settings].concat())
+    }
+
+    fn launch(storage: Storage, settings: &[&str]) -> Result<Self, Error> {
         let program = program::find("postgres")?;
         let user = program::unprivileged();
         attempt(|| {
-            let folder = template::folder(user)?;
+            let folder = template::folder(user, storage)?;
             let data = folder.path().join("data");
             let build = |data: &Path| initialise(&program, data, user);
             template::copy_to(&data, "postgres", &program, user, build)?;
@@ -114,7 +121,7 @@ impl PostgresServer {
         })
     }
 
-    /// Creates an empty database. Blocks for about 40 ms.
+    /// Creates an empty database. Blocks for about 85 ms.
     ///
     /// # Errors
     ///
@@ -188,6 +195,7 @@ fn arguments(folder: &Path, address: SocketAddr, settings: &[&str]) -> Vec<Strin
         format!("port={}", address.port()),
         format!("unix_socket_directories={}", folder.display()),
         MAX_CONNECTIONS.to_owned(),
+        DYNAMIC_MEMORY.to_owned(),
     ];
     let settings = settings.iter().map(|&setting| setting.to_owned());
     let data = folder.join("data").display().to_string();

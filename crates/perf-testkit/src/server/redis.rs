@@ -1,8 +1,9 @@
 use super::instance::{Instance, attempt};
 use super::shared::Shared;
 use super::supervisor::Launch;
-use super::{controls, port, program, resp, template};
-use crate::Error;
+use super::template::Storage;
+use super::{controls, program, resp, template};
+use crate::{Error, port};
 use rustix::process::Pid;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl RedisServer {
     pub fn start_with(arguments: &[&str]) -> Result<Self, Error> {
         let program = program::find("redis-server")?;
         attempt(|| {
-            let folder = template::folder(None)?;
+            let folder = template::folder(None, Storage::Fast)?;
             let address = port::free_address()?;
             let launch = Launch {
                 program: program.clone(),

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// test process. The word `keep` instead of the end leaves the folder for a restart.
 ///
 /// The shell ignores SIGHUP, because the kernel sends it to a process group that has lost its parent while
-/// a member, here a paused server, is stopped.
+/// a member, here a paused server, is stopped. A killed Postgres leaves a shared memory segment to the
+/// machine, of which there are 4,096; its number ends the seventh line of the lock file.
 const SCRIPT: &str = r#"
 folder=$1
 shift
@@ -29,6 +30,10 @@ for status in $(grep -ls "^PPid:[[:space:]]*$server\$" /proc/[0-9]*/status); do
 done
 kill -KILL "$server" 2>/dev/null
 wait
+lock=$folder/data/postmaster.pid
+if [ -f "$lock" ]; then
+    ipcrm -m "$(sed -n '7s/.* //p' "$lock")" 2>/dev/null
+fi
 [ "$end" = keep ] || rm -rf "$folder"
 "#;
 

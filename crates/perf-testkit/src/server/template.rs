@@ -6,6 +6,8 @@
 
 use super::program::User;
 use crate::Error;
+use rustix::fs::statvfs;
+use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
@@ -14,12 +16,35 @@ use tempfile::TempDir;
 
 /// A part of each template's name: raise it when the way one is built changes.
 const RECIPE: u32 = 1;
+const MEMORY: &str = "/dev/shm";
+const ROOM_BYTES: u64 = 4 << 30;
+
+/// Where a server keeps its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// In memory where there is room, since nothing is to reach the disk anyway.
+    Fast,
+    /// In the system's temp folder.
+    Disk,
+}
 
 /// A new temp folder that belongs to `user`.
-pub(super) fn folder(user: Option<User>) -> Result<TempDir, Error> {
-    let folder = tempfile::Builder::new().prefix("perf-testkit-").tempdir()?;
+pub(super) fn folder(user: Option<User>, storage: Storage) -> Result<TempDir, Error> {
+    let root = match storage {
+        Storage::Fast if has_room(Path::new(MEMORY)) => PathBuf::from(MEMORY),
+        _ => env::temp_dir(),
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("perf-testkit-")
+        .tempdir_in(root)?;
     own(folder.path(), user)?;
     Ok(folder)
+}
+
+/// Whether `root` holds what tests usually write. A `TMPDIR` that someone has set is a wish to respect.
+fn has_room(root: &Path) -> bool {
+    let bytes = statvfs(root).map(|system| system.f_bavail.saturating_mul(system.f_frsize));
+    env::var_os("TMPDIR").is_none() && bytes.is_ok_and(|bytes| bytes >= ROOM_BYTES)
 }
 
 /// Copies the template `name` to `to`, and builds it first with `build` where it does not exist.
@@ -50,7 +75,7 @@ fn create(
     build: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // The server's user may have no access to the build folder, so the template is made in a temp folder.
-    let folder = folder(user)?;
+    let folder = folder(user, Storage::Fast)?;
     let data = folder.path().join("data");
     build(&data)?;
     let partial = template.with_extension("partial");

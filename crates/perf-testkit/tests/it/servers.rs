@@ -145,7 +145,12 @@ fn postgres_refuses_a_wrong_password_where_one_is_wanted() {
 fn durability_is_what_the_start_asked_for() {
     let fsync = |server: &PostgresServer| psql(&server.url(), "SHOW fsync").unwrap();
     assert_eq!(fsync(&PostgresServer::start().unwrap()), "off");
-    assert_eq!(fsync(&PostgresServer::start_durable().unwrap()), "on");
+    let durable = PostgresServer::start_durable().unwrap();
+    assert_eq!(fsync(&durable), "on");
+    assert!(
+        durable.folder().starts_with(std::env::temp_dir()),
+        "not in memory"
+    );
     let flush = |server: &MariaDbServer| {
         mariadb(&server.url(), "SELECT @@innodb_flush_log_at_trx_commit").unwrap()
     };

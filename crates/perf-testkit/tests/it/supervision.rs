@@ -1,6 +1,6 @@
 //! However a test ends, its servers end with it.
 
-use crate::support::{children, eventually, is_alive};
+use crate::support::{children, eventually, is_alive, shared_memory, shared_memory_exists};
 use perf_testkit::{MariaDbServer, PostgresServer, RedisServer};
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -17,13 +17,16 @@ fn a_panic_ends_the_server_and_removes_its_folder() {
     let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
         let server = PostgresServer::start().unwrap();
         let pid = server.pid().unwrap();
-        left = Some((pid, children(pid), server.folder().to_owned()));
+        let memory = shared_memory(server.folder()).unwrap();
+        assert!(shared_memory_exists(&memory));
+        left = Some((pid, children(pid), memory, server.folder().to_owned()));
         panic!("the test fails here");
     }));
     assert!(panicked.is_err());
-    let (pid, children, folder) = left.unwrap();
+    let (pid, children, memory, folder) = left.unwrap();
     assert!(!children.is_empty());
     assert!(!is_alive(pid) && !children.into_iter().any(is_alive));
+    assert!(!shared_memory_exists(&memory));
     assert!(!folder.exists());
 }
 
@@ -55,6 +58,11 @@ fn sigkill_of_the_test_process_leaves_no_server_behind() {
         .iter()
         .flat_map(|(pid, _)| children(*pid).into_iter().chain([*pid]))
         .collect();
+    let memories: Vec<String> = servers
+        .iter()
+        .filter_map(|(_, folder)| shared_memory(folder))
+        .collect();
+    assert_eq!(memories.len(), 2);
     assert!(processes.len() > 8, "Postgres has processes of its own");
     assert!(processes.iter().copied().all(is_alive));
     assert!(servers.iter().all(|(_, folder)| folder.exists()));
@@ -66,6 +74,8 @@ fn sigkill_of_the_test_process_leaves_no_server_behind() {
     assert!(eventually(|| !servers
         .iter()
         .any(|(_, folder)| folder.exists())));
+    let left = |memory: &String| shared_memory_exists(memory);
+    assert!(!memories.iter().any(left), "removed before the folder is");
 }
 
 fn be_the_victim() {

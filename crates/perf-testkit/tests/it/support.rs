@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,21 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// The state letter of a process: `R`, `S`, `T` for stopped, `Z` for zombie.
 pub(crate) fn state(pid: u32) -> Option<char> {
     stat(pid)?.chars().next()
+}
+
+/// Whether the shared memory that a Postgres has noted in its lock file exists.
+pub(crate) fn shared_memory_exists(identifier: &str) -> bool {
+    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    segments
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some(identifier))
+}
+
+/// The shared memory of the Postgres in this folder.
+pub(crate) fn shared_memory(folder: &Path) -> Option<String> {
+    let lock = fs::read_to_string(folder.join("data/postmaster.pid")).ok()?;
+    let identifier = lock.lines().nth(6)?.split_whitespace().nth(1)?;
+    Some(identifier.to_owned())
 }
 
 /// The processes whose parent is `pid`.

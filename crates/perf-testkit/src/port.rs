@@ -13,7 +13,7 @@ const COUNT: u32 = 12_000;
 const SPREAD: u32 = 7_919;
 
 /// An address that nothing listens on at the moment of the call.
-pub(super) fn free_address() -> Result<SocketAddr, Error> {
+pub(crate) fn free_address() -> Result<SocketAddr, Error> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = process::id().wrapping_mul(SPREAD);
     (0..COUNT)

@@ -1,0 +1,171 @@
+//! What a hit costs.
+
+use crate::workload;
+use cached::macros::concurrent_cached;
+use criterion::{Criterion, criterion_group};
+use harness::Comparison;
+use perf_cache::store::{LocalStore, MokaStore};
+use perf_cache::{Cache, EntryPolicy};
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+const REQUESTS: usize = 1 << 16;
+const ROOM: u64 = 400_000;
+
+/// The value of a key, so that every answer can be checked.
+const fn value_of(key: u64) -> u64 {
+    key ^ 0xABCD
+}
+
+fn runtime() -> Runtime {
+    let builder = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    builder.expect("a runtime")
+}
+
+/// Times `hit` over the keys, from the start again when they end, inside one future.
+fn time(
+    runtime: &Runtime,
+    keys: &[u64],
+    iterations: u64,
+    hit: impl AsyncFn(u64) -> u64,
+) -> Duration {
+    runtime.block_on(async {
+        let mut keys = keys.iter().cycle();
+        let start = Instant::now();
+        for _ in 0..iterations {
+            let key = *keys.next().expect("a cycle has no end");
+            assert_eq!(black_box(hit(black_box(key)).await), value_of(key));
+        }
+        start.elapsed()
+    })
+}
+
+fn filled<S: LocalStore<u64, u64>>(
+    runtime: &Runtime,
+    keys: u64,
+    policy: &EntryPolicy,
+) -> Cache<u64, u64, S> {
+    let builder = Cache::<u64, u64>::builder("bench").max_entries(ROOM);
+    let cache = builder.build_in::<S>().expect("valid settings");
+    runtime.block_on(async {
+        for key in 0..keys {
+            let inserted = cache.insert_with(key, value_of(key), policy.clone()).await;
+            inserted.expect("open");
+        }
+    });
+    cache
+}
+
+fn quick(keys: u64) -> quick_cache::sync::Cache<u64, u64> {
+    let cache = quick_cache::sync::Cache::new(usize::try_from(ROOM).expect("fits"));
+    (0..keys).for_each(|key| cache.insert(key, value_of(key)));
+    cache
+}
+
+fn near_hit(criterion: &mut Criterion) {
+    let runtime = &runtime();
+    let workloads = [
+        (
+            "cache/near_hit/zipf10k",
+            10_000,
+            workload::zipf(10_000, 1.0, REQUESTS),
+        ),
+        (
+            "cache/near_hit/uniform100k",
+            100_000,
+            workload::uniform(100_000, REQUESTS),
+        ),
+    ];
+    for (id, count, keys) in &workloads {
+        let ours: Cache<u64, u64> = filled(runtime, *count, &EntryPolicy::new());
+        let peer = quick(*count);
+        let get = async |key| ours.get(&key).await.expect("a hit");
+        let peer_get = async |key| peer.get(&key).expect("a hit");
+        let mut comparison = Comparison::new(id);
+        comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+        comparison.add_timed("quick_cache", |iterations| {
+            time(runtime, keys, iterations, peer_get)
+        });
+        comparison.run(criterion);
+    }
+}
+
+/// Entries of three tags, after other tags were invalidated: no entry's stamp is the current one.
+fn near_hit_tagged(criterion: &mut Criterion) {
+    let runtime = &runtime();
+    let keys = &workload::zipf(10_000, 1.0, REQUESTS);
+    let policy = EntryPolicy::new().tag("a").tag("b").tag("c");
+    let ours: Cache<u64, u64> = filled(runtime, 10_000, &policy);
+    runtime
+        .block_on(ours.invalidate_tag("elsewhere"))
+        .expect("open");
+    let peer = quick(10_000);
+    let get = async |key| ours.get(&key).await.expect("a hit");
+    let peer_get = async |key| peer.get(&key).expect("a hit");
+    let mut comparison = Comparison::new("cache/near_hit_tagged/zipf10k");
+    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+    comparison.add_timed("quick_cache", |iterations| {
+        time(runtime, keys, iterations, peer_get)
+    });
+    comparison.run(criterion);
+}
+
+fn near_hit_moka(criterion: &mut Criterion) {
+    let runtime = &runtime();
+    let keys = &workload::zipf(10_000, 1.0, REQUESTS);
+    let ours: Cache<u64, u64, MokaStore<u64, u64>> = filled(runtime, 10_000, &EntryPolicy::new());
+    let peer = moka::sync::Cache::new(ROOM);
+    (0..10_000).for_each(|key| peer.insert(key, value_of(key)));
+    let get = async |key| ours.get(&key).await.expect("a hit");
+    let peer_get = async |key| peer.get(&key).expect("a hit");
+    let mut comparison = Comparison::new("cache/near_hit_moka/zipf10k");
+    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+    comparison.add_timed("moka", |iterations| {
+        time(runtime, keys, iterations, peer_get)
+    });
+    comparison.run(criterion);
+}
+
+#[concurrent_cached(max_size = 400_000)]
+fn cached_value(key: u64) -> u64 {
+    value_of(key)
+}
+
+fn get_or_load_hit(criterion: &mut Criterion) {
+    let runtime = &runtime();
+    let keys = &workload::zipf(10_000, 1.0, REQUESTS);
+    let ours: Cache<u64, u64> = filled(runtime, 10_000, &EntryPolicy::new());
+    let moka = moka::future::Cache::new(ROOM);
+    runtime.block_on(async {
+        for key in 0..10_000 {
+            moka.insert(key, value_of(key)).await;
+            cached_value(key);
+        }
+    });
+    let hit = async |key| {
+        let load = async move || Ok::<_, Infallible>(value_of(key));
+        ours.get_or_load(key, load).await.expect("a hit")
+    };
+    let moka_hit = async |key| moka.get_with(key, async move { value_of(key) }).await;
+    let cached_hit = async |key| cached_value(key);
+    let mut comparison = Comparison::new("cache/get_or_load_hit/zipf10k");
+    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, hit));
+    comparison.add_timed("moka_get_with", |iterations| {
+        time(runtime, keys, iterations, moka_hit)
+    });
+    comparison.add_timed("cached", |iterations| {
+        time(runtime, keys, iterations, cached_hit)
+    });
+    comparison.run(criterion);
+    assert_eq!(ours.stats().loads, 0, "every call was a hit");
+}
+
+criterion_group!(
+    name = benches;
+    config = harness::criterion();
+    targets = near_hit, near_hit_tagged, near_hit_moka, get_or_load_hit
+);

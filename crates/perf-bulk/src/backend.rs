@@ -1,0 +1,140 @@
+//! The databases that rows can be written to.
+//!
+//! A backend supplies the least that differs: how a value becomes a cell, how a transaction begins that
+//! is ready to write, and how a slice of rows goes over the wire. Chunks, atomicity, isolation of bad
+//! rows, duplicate keys and progress are built above it, once for all.
+
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+mod scope;
+
+use crate::error::{BoxError, BulkError};
+use crate::progress::Meter;
+use crate::report::Upserted;
+use crate::row::BulkRow;
+use perf_core::Transience;
+use sqlx::Database;
+use std::fmt;
+use std::future::Future;
+
+pub use scope::Scope;
+
+/// A database that rows can be written to in bulk. Sealed: the drivers' own marker types implement it.
+pub trait Backend: Database + sealed::Sealed {
+    /// Collects the values of rows, in the form that the database takes fastest.
+    type Cells<'r>;
+
+    /// Begins a transaction that is ready to write, or a savepoint inside the one that is open.
+    #[doc(hidden)]
+    fn begin(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<Scope<'_, Self>, BulkError>> + Send;
+
+    /// Commits it.
+    #[doc(hidden)]
+    fn commit(transaction: Scope<'_, Self>) -> impl Future<Output = Result<(), BulkError>> + Send;
+
+    /// Writes `rows` in order, as part of the open transaction.
+    #[doc(hidden)]
+    fn insert<R: BulkRow<Self> + Sync>(
+        connection: &mut Self::Connection,
+        target: &Target<'_>,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<(), Rejection>> + Send;
+
+    /// Writes `rows`, of which no two share a key, and says for each what became of it.
+    #[doc(hidden)]
+    fn upsert<R: BulkRow<Self> + Sync>(
+        connection: &mut Self::Connection,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Vec<Upserted>, Rejection>> + Send;
+
+    /// Appends to `key` what tells the values at `positions` apart; `false` if one of them is NULL,
+    /// which equals nothing.
+    #[doc(hidden)]
+    fn key<R: BulkRow<Self>>(
+        row: &R,
+        target: &Target<'_>,
+        positions: &[usize],
+        key: &mut Vec<u8>,
+    ) -> Result<bool, BulkError>;
+}
+
+/// Where rows go.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The table's name.
+    pub table: &'a str,
+    /// The columns that each row has a value for.
+    pub columns: &'a [&'a str],
+}
+
+/// What identifies a row and what happens when it exists; both as positions of columns.
+#[derive(Debug)]
+pub struct Conflict {
+    /// The columns of the key.
+    pub key: Vec<usize>,
+    /// The columns to update; none leaves an existing row alone.
+    pub update: Vec<usize>,
+}
+
+/// Why writing a slice of rows stopped.
+pub struct Rejection {
+    /// The position in the slice up to which rows are written and stay.
+    pub at: usize,
+    /// Whether the row at that position is to blame and the transaction can go on without it.
+    pub isolated: bool,
+    /// The error; rows in it are positions in the slice.
+    pub error: BulkError,
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rejected at {}: {:?}", self.at, self.error)
+    }
+}
+
+/// What the driver said, with the judgement whether trying again may help.
+pub(crate) fn driver_error(error: sqlx::Error) -> BulkError {
+    let transience = match &error {
+        sqlx::Error::Io(error) => Transience::of_io(error.kind()),
+        sqlx::Error::PoolTimedOut => Transience::Transient,
+        sqlx::Error::Database(error) => database_transience(&**error),
+        _ => Transience::Permanent,
+    };
+    BulkError::Database {
+        transience,
+        source: BoxError::from(error),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn database_transience(error: &dyn sqlx::error::DatabaseError) -> Transience {
+    let code = error.code().and_then(|code| code.parse().ok());
+    match code {
+        Some(code)
+            if error
+                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                .is_some() =>
+        {
+            Transience::of_sqlite_code(code)
+        }
+        _ => Transience::Permanent,
+    }
+}
+
+#[expect(
+    unnameable_types,
+    reason = "that nobody can name it is what seals the trait"
+)]
+mod sealed {
+    pub trait Sealed {}
+
+    #[cfg(feature = "sqlite")]
+    impl Sealed for sqlx::Sqlite {}
+}

@@ -1,0 +1,220 @@
+//! What can go wrong, with the row and the column where it did.
+
+use perf_core::Transience;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// Any error, as drivers and encoders hand it over.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a bulk operation failed.
+///
+/// Rows are counted from 0 in the order in which they were passed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BulkError {
+    /// The operation as configured makes no sense; nothing was sent.
+    #[error("invalid configuration: {0}")]
+    Config(&'static str),
+    /// A value cannot be represented in the database.
+    #[error("row {row}, column `{column}`: the value cannot be encoded")]
+    Encode {
+        /// The row's index.
+        row: u64,
+        /// The column's name.
+        column: String,
+        /// What the encoder said.
+        source: BoxError,
+    },
+    /// A row has more or fewer values than the operation has columns.
+    #[error("row {row} has {found} values for {expected} columns")]
+    ColumnCount {
+        /// The row's index.
+        row: u64,
+        /// How many columns the operation writes.
+        expected: usize,
+        /// How many values the row gave.
+        found: usize,
+    },
+    /// A row breaks a constraint of its table.
+    #[error("row {row} violates a {kind} constraint{}", OnColumns(columns))]
+    Constraint {
+        /// The row's index.
+        row: u64,
+        /// Which kind of constraint.
+        kind: ConstraintKind,
+        /// The columns the database named, or the constraint's own name; empty when it named none.
+        columns: Vec<String>,
+        /// The database's error.
+        source: BoxError,
+    },
+    /// A row is larger than the database accepts.
+    #[error("row {row} is larger than the database accepts")]
+    RowTooLarge {
+        /// The row's index.
+        row: u64,
+        /// The database's error.
+        source: BoxError,
+    },
+    /// Two rows of one upsert have the same key, and
+    /// [`DuplicateKeys::Error`](crate::DuplicateKeys::Error) forbids it. Nothing was sent.
+    #[error("rows {first} and {second} have the same key")]
+    DuplicateKey {
+        /// The index of the first row with the key.
+        first: u64,
+        /// The index of the second.
+        second: u64,
+    },
+    /// The table has no column of this name.
+    #[error("table `{table}` has no column `{column}`")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A chunk failed after earlier ones were committed, which stay.
+    #[error("stopped after {settled} rows were settled")]
+    Partial {
+        /// Rows `0..settled` are committed, or were handed to the dead letters; no later row was
+        /// written.
+        settled: u64,
+        /// What stopped the operation.
+        source: Box<Self>,
+    },
+    /// The connection was lost during COMMIT: the rows may or may not be there. Never retry this
+    /// without looking.
+    #[error("the connection was lost during COMMIT, its outcome is unknown")]
+    CommitUnknown {
+        /// The driver's error.
+        source: BoxError,
+    },
+    /// The database, or the way to it, failed.
+    #[error("the database failed")]
+    Database {
+        /// Whether trying again may help.
+        transience: Transience,
+        /// The driver's error.
+        source: BoxError,
+    },
+}
+
+impl BulkError {
+    /// Whether the same call may succeed later.
+    ///
+    /// A [`CommitUnknown`](Self::CommitUnknown) is never transient: its rows may already be there.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database { transience, .. } => transience.is_transient(),
+            Self::Partial { source, .. } => source.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// The index of the row at fault, when one is known.
+    ///
+    /// ```
+    /// use perf_bulk::BulkError;
+    ///
+    /// let error = BulkError::DuplicateKey { first: 3, second: 9 };
+    /// assert_eq!(error.row(), Some(9));
+    /// assert_eq!(error.to_string(), "rows 3 and 9 have the same key");
+    /// ```
+    #[must_use]
+    pub const fn row(&self) -> Option<u64> {
+        match self {
+            Self::Encode { row, .. }
+            | Self::ColumnCount { row, .. }
+            | Self::Constraint { row, .. }
+            | Self::RowTooLarge { row, .. } => Some(*row),
+            Self::DuplicateKey { second, .. } => Some(*second),
+            Self::Partial { source, .. } => source.row(),
+            _ => None,
+        }
+    }
+
+    /// The same error with its row counted from `first`.
+    pub(crate) fn offset_row(self, first: u64) -> Self {
+        self.map_row(|row| row + first)
+    }
+
+    /// The same error with another row.
+    pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
+        if let Self::Encode { row, .. }
+        | Self::ColumnCount { row, .. }
+        | Self::Constraint { row, .. }
+        | Self::RowTooLarge { row, .. } = &mut self
+        {
+            *row = map(*row);
+        }
+        self
+    }
+}
+
+/// Which kind of constraint a row broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConstraintKind {
+    /// UNIQUE or PRIMARY KEY: the key is taken.
+    Unique,
+    /// NOT NULL.
+    NotNull,
+    /// FOREIGN KEY: the referenced row is missing.
+    ForeignKey,
+    /// CHECK.
+    Check,
+    /// The column's declared type refuses the value.
+    DataType,
+    /// Another one: an exclusion, or one that a trigger raised.
+    Other,
+}
+
+impl fmt::Display for ConstraintKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unique => "unique",
+            Self::NotNull => "not-null",
+            Self::ForeignKey => "foreign-key",
+            Self::Check => "check",
+            Self::DataType => "data-type",
+            Self::Other => "table",
+        })
+    }
+}
+
+struct OnColumns<'a>(&'a [String]);
+
+impl fmt::Display for OnColumns<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, column) in self.0.iter().enumerate() {
+            f.write_str(if position == 0 { " on " } else { ", " })?;
+            write!(f, "`{column}`")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a [`BatchLoader`](crate::BatchLoader) has no answer for a key.
+///
+/// All callers who waited for the key share one error, hence the [`Arc`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError<E: Error + 'static> {
+    /// The loader failed, for this key or for its whole batch.
+    #[error("the load failed")]
+    Failed(#[source] Arc<E>),
+    /// The loader panicked, or its runtime shut down, before it answered.
+    #[error("the load ended without an answer")]
+    Abandoned,
+}
+
+impl<E: Error> Clone for LoadError<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Abandoned => Self::Abandoned,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The choices that a bulk operation leaves to its caller.
+
+/// What happens to the good rows when a bad one is among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Atomicity {
+    /// One transaction: the first bad row undoes everything. The default.
+    #[default]
+    All,
+    /// One transaction a chunk: the first bad row undoes its chunk and ends the operation; earlier
+    /// chunks stay. The error says how many rows that is.
+    PerChunk,
+    /// Every good row is written; bad ones are handed back, each with its index and error. Chunks
+    /// commit one by one.
+    BestEffort,
+}
+
+/// What happens when rows of one upsert share a key.
+///
+/// Databases disagree about it: Postgres refuses the statement, SQLite and MySQL let the later row
+/// win column by column. Here it is a choice, and its meaning is the same everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DuplicateKeys {
+    /// Refuse the whole operation before anything is sent. The default.
+    #[default]
+    Error,
+    /// Write the first row of each key and drop the others.
+    KeepFirst,
+    /// Write the last row of each key and drop the others.
+    KeepLast,
+}

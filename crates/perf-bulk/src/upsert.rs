@@ -1,0 +1,260 @@
+//! Many rows into one table, where some may exist.
+
+use crate::backend::{Backend, Conflict, Target, driver_error};
+use crate::error::BulkError;
+use crate::policy::DuplicateKeys;
+use crate::progress::{Meter, Observer, Progress};
+use crate::report::{UpsertReport, Upserted};
+use crate::row::BulkRow;
+use futures_core::future::BoxFuture;
+use perf_core::{Clock, SystemClock};
+use sqlx::Acquire;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::ops::DerefMut;
+use std::sync::Arc;
+
+/// Inserts rows whose key is new and updates those whose key exists, all in one transaction.
+///
+/// The key needs a unique index. Unless told otherwise, an existing row gets the new values of all other
+/// columns. Rows of one call that share a key are refused; [`DuplicateKeys`] has the alternatives. A key
+/// with a NULL in it equals no other, as in a unique index.
+///
+/// ```
+/// # #[cfg(all(feature = "sqlite", feature = "macros"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use perf_bulk::{BulkRow, BulkUpsert, Upserted};
+/// use sqlx::{Connection, SqliteConnection};
+///
+/// #[derive(BulkRow)]
+/// struct Plane {
+///     tailnum: &'static str,
+///     seats: i32,
+/// }
+///
+/// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+/// sqlx::query("CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER)")
+///     .execute(&mut connection)
+///     .await?;
+/// let upsert = || BulkUpsert::into("planes").on_conflict(["tailnum"]);
+/// let first = [Plane { tailnum: "N10156", seats: 55 }];
+/// upsert().execute(&mut connection, &first).await?;
+///
+/// let second = [Plane { tailnum: "N102UW", seats: 182 }, Plane { tailnum: "N10156", seats: 50 }];
+/// let report = upsert().execute(&mut connection, &second).await?;
+/// assert_eq!(report.outcomes, [Upserted::Inserted, Upserted::Updated]);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(feature = "sqlite", feature = "macros")))]
+/// # fn main() {}
+/// ```
+pub struct BulkUpsert<'p> {
+    table: String,
+    key: Vec<String>,
+    update: Update,
+    duplicates: DuplicateKeys,
+    observer: Option<Observer<'p>>,
+    clock: Arc<dyn Clock>,
+}
+
+enum Update {
+    AllOthers,
+    Columns(Vec<String>),
+}
+
+impl<'p> BulkUpsert<'p> {
+    /// An upsert into `table`.
+    pub fn into(table: impl Into<String>) -> Self {
+        Self {
+            table: table.into(),
+            key: Vec::new(),
+            update: Update::AllOthers,
+            duplicates: DuplicateKeys::default(),
+            observer: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The columns that identify a row; at least one.
+    #[must_use]
+    pub fn on_conflict<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The columns that an existing row gets from the new one, instead of all that are not in the key.
+    #[must_use]
+    pub fn update<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.update = Update::Columns(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves existing rows as they are.
+    #[must_use]
+    pub fn keep_existing(mut self) -> Self {
+        self.update = Update::Columns(Vec::new());
+        self
+    }
+
+    /// What happens when rows of this call share a key; default [`DuplicateKeys::Error`].
+    #[must_use]
+    pub const fn duplicates(mut self, duplicates: DuplicateKeys) -> Self {
+        self.duplicates = duplicates;
+        self
+    }
+
+    /// Calls `observer` as the upsert advances.
+    #[must_use]
+    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// The clock that elapsed time and rates are read from; default [`SystemClock`].
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Writes `rows` and says for each, in order, what became of it.
+    ///
+    /// # Errors
+    ///
+    /// - [`BulkError::Config`] when the key names no column, and [`BulkError::UnknownColumn`] when the key
+    ///   or the update names one that the rows lack.
+    /// - [`BulkError::DuplicateKey`] for rows that share a key, unless the policy chooses among them.
+    /// - Those of [`BulkInsert::execute`](crate::BulkInsert::execute), except
+    ///   [`BulkError::Partial`]: an upsert is whole or not at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the transaction is rolled back and the connection usable.
+    pub fn execute<'c, B, A, R>(
+        self,
+        connection: A,
+        rows: &'c [R],
+    ) -> BoxFuture<'c, Result<UpsertReport, BulkError>>
+    where
+        'p: 'c,
+        B: Backend,
+        A: Acquire<'c, Database = B> + Send + 'c,
+        R: BulkRow<B> + Sync,
+    {
+        Box::pin(self.run(connection, rows))
+    }
+
+    async fn run<'c, B, A, R>(self, connection: A, rows: &[R]) -> Result<UpsertReport, BulkError>
+    where
+        B: Backend,
+        A: Acquire<'c, Database = B> + Send,
+        R: BulkRow<B> + Sync,
+    {
+        let target = Target {
+            table: &self.table,
+            columns: R::COLUMNS,
+        };
+        let conflict = self.conflict(&target)?;
+        let chosen = choose::<B, R>(rows, &target, &conflict.key, self.duplicates)?;
+        let mut outcomes = vec![Upserted::Superseded; rows.len()];
+        let mut meter = Meter::start(self.clock, self.observer);
+        meter.expect(u64::try_from(chosen.len()).ok());
+        if !chosen.is_empty() {
+            let sent: Vec<&R> = chosen.iter().map(|index| &rows[*index]).collect();
+            let mut connection = connection.acquire().await.map_err(driver_error)?;
+            let mut transaction = B::begin(connection.deref_mut()).await?;
+            let written = B::upsert(&mut transaction, &target, &conflict, &sent, &mut meter)
+                .await
+                .map_err(|rejection| rejection.error.map_row(|row| index_of(&chosen, row)))?;
+            B::commit(transaction).await?;
+            for (index, outcome) in chosen.into_iter().zip(written) {
+                outcomes[index] = outcome;
+            }
+        }
+        let progress = meter.progress();
+        Ok(UpsertReport {
+            outcomes,
+            bytes: progress.bytes,
+            elapsed: progress.elapsed,
+        })
+    }
+
+    fn conflict(&self, target: &Target<'_>) -> Result<Conflict, BulkError> {
+        if self.key.is_empty() {
+            return Err(BulkError::Config("an upsert needs the columns of its key"));
+        }
+        let key = positions(&self.key, target)?;
+        let update = match &self.update {
+            Update::AllOthers => (0..target.columns.len())
+                .filter(|position| !key.contains(position))
+                .collect(),
+            Update::Columns(columns) => positions(columns, target)?,
+        };
+        Ok(Conflict { key, update })
+    }
+}
+
+impl fmt::Debug for BulkUpsert<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkUpsert")
+            .field("table", &self.table)
+            .field("key", &self.key)
+            .field("duplicates", &self.duplicates)
+            .finish_non_exhaustive()
+    }
+}
+
+fn positions(columns: &[String], target: &Target<'_>) -> Result<Vec<usize>, BulkError> {
+    let position = |column: &String| {
+        let found = target.columns.iter().position(|other| other == column);
+        found.ok_or_else(|| BulkError::UnknownColumn {
+            table: target.table.to_owned(),
+            column: column.clone(),
+        })
+    };
+    columns.iter().map(position).collect()
+}
+
+/// The ascending indices of the rows to write, of which no two share a key.
+fn choose<B: Backend, R: BulkRow<B>>(
+    rows: &[R],
+    target: &Target<'_>,
+    key: &[usize],
+    policy: DuplicateKeys,
+) -> Result<Vec<usize>, BulkError> {
+    let mut holders: HashMap<Vec<u8>, usize> = HashMap::with_capacity(rows.len());
+    let mut chosen = vec![true; rows.len()];
+    for (index, row) in rows.iter().enumerate() {
+        let mut bytes = Vec::new();
+        let equals_others =
+            B::key(row, target, key, &mut bytes).map_err(|error| error.offset_row(index as u64))?;
+        if !equals_others {
+            continue;
+        }
+        match holders.entry(bytes) {
+            Entry::Vacant(free) => {
+                free.insert(index);
+            }
+            Entry::Occupied(mut holder) => match policy {
+                DuplicateKeys::KeepFirst => chosen[index] = false,
+                DuplicateKeys::KeepLast => chosen[holder.insert(index)] = false,
+                DuplicateKeys::Error => {
+                    return Err(BulkError::DuplicateKey {
+                        first: *holder.get() as u64,
+                        second: index as u64,
+                    });
+                }
+            },
+        }
+    }
+    Ok((0..rows.len()).filter(|index| chosen[*index]).collect())
+}
+
+fn index_of(chosen: &[usize], row: u64) -> u64 {
+    let position = usize::try_from(row).ok();
+    position
+        .and_then(|position| chosen.get(position))
+        .map_or(row, |index| *index as u64)
+}

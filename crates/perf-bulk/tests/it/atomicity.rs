@@ -1,0 +1,116 @@
+use crate::support::{Plane, ids, memory, plane};
+use perf_bulk::{Atomicity, BulkError, BulkInsert};
+use proptest::collection::btree_set;
+use proptest::prelude::*;
+use sqlx::Acquire;
+use std::collections::BTreeSet;
+
+/// `total` planes, of which those at `bad` have no seats.
+fn mixed(total: i64, bad: &BTreeSet<u64>) -> Vec<Plane> {
+    let spoil = |id: i64| bad.contains(&id.unsigned_abs());
+    (0..total)
+        .map(|id| {
+            if spoil(id) {
+                Plane {
+                    seats: None,
+                    ..plane(id)
+                }
+            } else {
+                plane(id)
+            }
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn all_means_nothing_remains_of_a_failed_insert() {
+    let mut connection = memory().await;
+    let insert = BulkInsert::into("planes").chunk_rows(100);
+    let error = insert
+        .execute(&mut connection, mixed(500, &BTreeSet::from([450])))
+        .await
+        .unwrap_err();
+    assert_eq!(error.row(), Some(450));
+    assert!(!matches!(error, BulkError::Partial { .. }));
+    assert!(ids(&mut connection).await.is_empty());
+}
+
+#[tokio::test]
+async fn per_chunk_keeps_the_chunks_before_the_failure_and_says_how_many_rows() {
+    let mut connection = memory().await;
+    let insert = BulkInsert::into("planes")
+        .chunk_rows(100)
+        .atomicity(Atomicity::PerChunk);
+    let error = insert
+        .execute(&mut connection, mixed(500, &BTreeSet::from([250, 251])))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, BulkError::Partial { settled: 200, .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.row(), Some(250));
+    assert_eq!(ids(&mut connection).await, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_savepoint_takes_the_place_of_a_transaction_inside_the_callers() {
+    let mut connection = memory().await;
+    let mut transaction = connection.begin().await.unwrap();
+    BulkInsert::into("planes")
+        .execute(&mut transaction, [plane(1)])
+        .await
+        .unwrap();
+    let bad = mixed(3, &BTreeSet::from([2]));
+    let error = BulkInsert::into("planes")
+        .execute(&mut transaction, &bad)
+        .await
+        .unwrap_err();
+    assert_eq!(error.row(), Some(1), "1 is taken");
+    BulkInsert::into("planes")
+        .execute(&mut transaction, [plane(5)])
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(ids(&mut connection).await, [1, 5]);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Written and failed are a partition of the input, whatever is bad and however it is cut.
+    #[test]
+    fn best_effort_loses_no_row(
+        total in 0_i64..60,
+        bad in btree_set(0_u64..60, 0..20),
+        chunk_rows in 1_usize..25,
+    ) {
+        let rows = mixed(total, &bad);
+        let expected: Vec<_> = bad.iter().copied().filter(|row| *row < total.unsigned_abs()).collect();
+        runtime().block_on(async {
+            let mut connection = memory().await;
+            let report = BulkInsert::into("planes")
+                .chunk_rows(chunk_rows)
+                .atomicity(Atomicity::BestEffort)
+                .execute(&mut connection, rows.clone())
+                .await
+                .unwrap();
+            let failed: Vec<_> = report.failed.iter().map(|failed| failed.index).collect();
+            assert_eq!(failed, expected);
+            for failed in &report.failed {
+                assert_eq!(failed.error.row(), Some(failed.index));
+                assert_eq!(failed.row, rows[usize::try_from(failed.index).unwrap()]);
+            }
+            let written = ids(&mut connection).await;
+            assert_eq!(report.written, written.len() as u64);
+            let good = (0..total).filter(|id| !bad.contains(&id.unsigned_abs()));
+            assert_eq!(written, good.collect::<Vec<_>>());
+        });
+    }
+}

@@ -1,0 +1,10 @@
+//! What callers rely on, one module per theme.
+
+mod atomicity;
+mod cancellation;
+mod derive;
+mod insert;
+mod loader;
+mod support;
+mod upsert;
+mod values;

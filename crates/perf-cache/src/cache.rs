@@ -1,0 +1,376 @@
+use crate::bounds::{Key, Value};
+use crate::load::{Call, Defaults, GetOrLoad};
+use crate::lookup::{Lookup, Source};
+use crate::shared::Shared;
+use crate::stats::CacheStats;
+use crate::store::{LocalStore, QuickStore};
+use crate::{CacheBuilder, CacheError, EntryPolicy, LoadError};
+use perf_core::{Health, Inspect, Registry, Sample};
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// A cache. Clones share it.
+///
+/// After [`insert`](Cache::insert), [`invalidate`](Cache::invalidate),
+/// [`invalidate_tag`](Cache::invalidate_tag) or [`clear`](Cache::clear) has returned, no later read
+/// returns older data, whatever was being loaded meanwhile.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use perf_cache::Cache;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// async fn query(user: u64) -> Result<Arc<str>, std::io::Error> {
+///     Ok(format!("user {user}").into())
+/// }
+///
+/// let users: Cache<u64, Arc<str>> = Cache::builder("users").ttl(Duration::from_secs(60)).build()?;
+/// for _ in 0..3 {
+///     assert_eq!(&*users.get_or_load(7, async || query(7).await).await?, "user 7");
+/// }
+/// assert_eq!(users.stats().loads, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cache<K, V, S = QuickStore<K, V>> {
+    pub(crate) shared: Arc<Shared<K, V, S>>,
+}
+
+impl<K, V> Cache<K, V> {
+    /// Begins a cache. Its name tells its figures from those of others.
+    pub fn builder(name: impl Into<Cow<'static, str>>) -> CacheBuilder<K, V> {
+        CacheBuilder::new(name.into())
+    }
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
+    pub(crate) const fn new(shared: Arc<Shared<K, V, S>>) -> Self {
+        Self { shared }
+    }
+
+    /// The value of `key`, if it is fresh.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + Sync + ?Sized,
+    {
+        let value = self.near(key);
+        if value.is_none() {
+            self.shared.counters.reads.miss();
+        }
+        value
+    }
+
+    /// The value of `key`, or what `load` returns.
+    ///
+    /// However many callers miss a key at once, one load runs, as a task of its own; the callers wait
+    /// for it and share its value or its error. A caller that is dropped does not disturb the load. What
+    /// was invalidated while it was being loaded reaches those who called before the invalidation, and
+    /// is not kept.
+    ///
+    /// A value that is near is returned at the first poll, without an allocation.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Loader`] with the load's own error; others when the load panicked or took too long,
+    /// when the cache is closed, or when there is no tokio runtime to load on.
+    ///
+    /// # Cancel safety
+    ///
+    /// The caller stops waiting. The load goes on, unless
+    /// [`cancel_policy`](CacheBuilder::cancel_policy) says otherwise and nobody else waits.
+    pub fn get_or_load<E, F, Fut>(
+        &self,
+        key: K,
+        load: F,
+    ) -> impl Future<Output = Result<V, LoadError<E>>> + Send
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        GetOrLoad::new(self, key, Defaults, load)
+    }
+
+    /// As [`get_or_load`](Cache::get_or_load), and what is loaded follows `policy`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_cache::{Cache, EntryPolicy};
+    /// use std::convert::Infallible;
+    ///
+    /// let orders: Cache<u64, u32> = Cache::builder("orders").build()?;
+    /// let policy = EntryPolicy::new().tag("user:7");
+    /// orders.get_or_load_with(1, policy, async || Ok::<_, Infallible>(100)).await?;
+    /// orders.invalidate_tag("user:7").await?;
+    /// assert_eq!(orders.get(&1).await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_load`](Cache::get_or_load); also [`CacheError::TooManyTags`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub fn get_or_load_with<E, F, Fut>(
+        &self,
+        key: K,
+        policy: EntryPolicy,
+        load: F,
+    ) -> impl Future<Output = Result<V, LoadError<E>>> + Send
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        GetOrLoad::new(self, key, policy, load)
+    }
+
+    /// As [`get_or_load_with`](Cache::get_or_load_with), with the value's age and source.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_load_with`](Cache::get_or_load_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub async fn lookup_or_load<E, F, Fut>(
+        &self,
+        key: K,
+        policy: EntryPolicy,
+        load: F,
+    ) -> Result<Lookup<V>, LoadError<E>>
+    where
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        if let Some(lookup) = self.lookup(&key).await {
+            self.shared.counters.reads.hit();
+            return Ok(lookup);
+        }
+        self.shared.counters.reads.miss();
+        Call::resolve(Arc::clone(&self.shared), key, policy, load).await
+    }
+
+    /// The value of `key` with its age and source, if it is fresh. Neither a use of the entry nor a
+    /// request in the figures.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn lookup<Q>(&self, key: &Q) -> Option<Lookup<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + Sync + ?Sized,
+    {
+        let tick = self.shared.settings.time.tick();
+        let entry = self.shared.near.peek(key, tick)?;
+        Some(Lookup {
+            age: entry.age(tick),
+            value: entry.into_value(),
+            source: Source::Near,
+        })
+    }
+
+    /// Whether `key` has a fresh value. Neither a use of the entry nor a request in the figures.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn contains<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + Sync + ?Sized,
+    {
+        self.lookup(key).await.is_some()
+    }
+
+    /// Sets the value of `key`. A load of it that is under way will not replace it.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn insert(&self, key: K, value: V) -> Result<(), CacheError> {
+        self.insert_with(key, value, EntryPolicy::new()).await
+    }
+
+    /// As [`insert`](Cache::insert), and the entry follows `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`], [`CacheError::TooManyTags`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn insert_with(
+        &self,
+        key: K,
+        value: V,
+        policy: EntryPolicy,
+    ) -> Result<(), CacheError> {
+        self.shared.insert(key, value, &policy)
+    }
+
+    /// Forgets `key`, and whatever is being loaded for it.
+    ///
+    /// Change the data first, commit, then invalidate: a load that starts between the two is forgotten
+    /// as well.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn invalidate<Q>(&self, key: &Q) -> Result<(), CacheError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + Sync + ?Sized,
+    {
+        self.shared.ensure_open()?;
+        let forgotten = self.shared.near.remove(key);
+        self.shared.counters.invalidations.increment();
+        // Dropped here, after the tier's locks.
+        drop(forgotten);
+        Ok(())
+    }
+
+    /// Forgets every entry with this tag, and such loads. It costs the same for one entry and a million.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<(), CacheError> {
+        self.invalidate_tags([tag]).await
+    }
+
+    /// Forgets every entry with at least one of these tags, and such loads.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn invalidate_tags<I>(&self, tags: I) -> Result<(), CacheError>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        self.shared.ensure_open()?;
+        for tag in tags {
+            self.shared
+                .near
+                .move_slot(self.shared.slotting.slot(tag.as_ref()));
+            self.shared.counters.invalidations.increment();
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, and all that is being loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll.
+    pub async fn clear(&self) -> Result<(), CacheError> {
+        self.shared.ensure_open()?;
+        self.shared.near.clear();
+        self.shared.counters.invalidations.increment();
+        Ok(())
+    }
+
+    /// Refuses further writes and loads, waits for the loads that run, and forgets everything.
+    ///
+    /// # Cancel safety
+    ///
+    /// The cache stays closed; calling again waits again.
+    pub async fn close(&self) {
+        self.shared.close().await;
+    }
+
+    /// The cache's figures.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.shared.stats()
+    }
+
+    /// Shows the cache in `registry` for as long as a handle of it lives.
+    pub fn register(&self, registry: &Registry) {
+        registry.register(&self.shared);
+    }
+
+    /// The value of `key`, if it is fresh; counts a hit, and no miss.
+    #[inline]
+    pub(crate) fn near<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let shared = &*self.shared;
+        let value = shared.near.fresh(key, shared.settings.time.tick())?;
+        shared.counters.reads.hit();
+        Some(value)
+    }
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Inspect for Cache<K, V, S> {
+    fn name(&self) -> Cow<'_, str> {
+        self.shared.name()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.shared.kind()
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    fn samples(&self, samples: &mut Vec<Sample>) {
+        Inspect::samples(&*self.shared, samples);
+    }
+}
+
+impl<K, V, S> Clone for Cache<K, V, S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<K, V, S> fmt::Debug for Cache<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("name", &self.shared.settings.name)
+            .finish_non_exhaustive()
+    }
+}

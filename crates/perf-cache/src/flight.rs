@@ -1,0 +1,191 @@
+//! A load in progress and those who wait for it.
+
+use crate::expiry::Tick;
+use crate::fence::Stamp;
+use crate::sync::Mutex;
+use crate::tags::Slots;
+use std::any::Any;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+/// How a load ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome<V> {
+    Loaded(V),
+    /// Its callers' error type is known to them alone: two call sites may load one key.
+    Failed(Arc<dyn Any + Send + Sync>),
+    TimedOut,
+    Panicked,
+    /// The runtime shut down, or everyone who waited has left.
+    Aborted,
+}
+
+/// One load: begun at `stamp`, with the tags known then.
+#[derive(Debug)]
+pub(crate) struct Flight<V> {
+    pub(crate) stamp: Stamp,
+    pub(crate) slots: Slots,
+    pub(crate) abort: OnceLock<AbortHandle>,
+    outcome: OnceLock<Outcome<V>>,
+    landed: Notify,
+}
+
+impl<V: Clone> Flight<V> {
+    pub(crate) fn new(stamp: Stamp, slots: Slots) -> Self {
+        Self {
+            stamp,
+            slots,
+            abort: OnceLock::new(),
+            outcome: OnceLock::new(),
+            landed: Notify::new(),
+        }
+    }
+
+    /// Tells everyone who waits. The first outcome stands.
+    pub(crate) fn finish(&self, outcome: Outcome<V>) {
+        // A flight is finished by its task or, if that was dropped, by the task's guard: never by both.
+        let _first = self.outcome.set(outcome);
+        self.landed.notify_waiters();
+    }
+
+    /// Waits for the outcome.
+    pub(crate) async fn landing(&self) -> Outcome<V> {
+        loop {
+            let landed = self.landed.notified();
+            tokio::pin!(landed);
+            // Enrol before looking: an outcome that comes between the two must not be missed.
+            landed.as_mut().enable();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome.clone();
+            }
+            landed.await;
+        }
+    }
+}
+
+/// The loads in progress, by key, in shards.
+///
+/// Whatever decides whether a load's result may be published happens under its key's lock.
+#[derive(Debug)]
+pub(crate) struct Flights<K, V> {
+    hasher: ahash::RandomState,
+    lanes: Box<[Aligned<K, V>]>,
+}
+
+/// Alone on its cache lines, so that neighbours' locks do not slow each other.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Aligned<K, V>(Mutex<Lane<K, V>>);
+
+/// One shard.
+#[derive(Debug)]
+pub(crate) struct Lane<K, V> {
+    pub(crate) flights: HashMap<K, Passage<V>, ahash::RandomState>,
+    /// Keys whose last load failed, and until when no other is started while a stale value serves.
+    pub(crate) resting: HashMap<K, Tick, ahash::RandomState>,
+    /// The number of resting keys at which those that have rested are dropped.
+    crowded: usize,
+}
+
+/// A flight and how many wait for it.
+#[derive(Debug)]
+pub(crate) struct Passage<V> {
+    pub(crate) flight: Arc<Flight<V>>,
+    pub(crate) waiting: usize,
+}
+
+/// A pause after a failed load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) now: Tick,
+    pub(crate) until: Tick,
+}
+
+const LANES: usize = if cfg!(loom) { 1 } else { 32 };
+const MIN_CROWD: usize = 64;
+
+impl<K: Hash + Eq, V> Flights<K, V> {
+    pub(crate) fn new() -> Self {
+        let hasher = ahash::RandomState::new();
+        let lanes = (0..LANES)
+            .map(|_| Aligned(Mutex::new(Lane::new(&hasher))))
+            .collect();
+        Self { hasher, lanes }
+    }
+
+    /// The lane that decides over `key`.
+    pub(crate) fn lane<Q: Hash + ?Sized>(&self, key: &Q) -> &Mutex<Lane<K, V>> {
+        let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);
+        &self.lanes[hash % LANES].0
+    }
+}
+
+impl<K: Hash + Eq, V> Lane<K, V> {
+    fn new(hasher: &ahash::RandomState) -> Self {
+        Self {
+            flights: HashMap::with_hasher(hasher.clone()),
+            resting: HashMap::with_hasher(hasher.clone()),
+            crowded: MIN_CROWD,
+        }
+    }
+
+    /// Takes `flight` out, if it still stands there.
+    pub(crate) fn retire(&mut self, key: &K, flight: &Arc<Flight<V>>) -> bool {
+        let stands = self
+            .flights
+            .get(key)
+            .is_some_and(|passage| Arc::ptr_eq(&passage.flight, flight));
+        stands && self.flights.remove(key).is_some()
+    }
+
+    /// Takes out whatever concerns `key`.
+    pub(crate) fn forget<Q>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.flights.remove(key);
+        self.resting.remove(key);
+    }
+
+    pub(crate) fn is_resting(&self, key: &K, now: Tick) -> bool {
+        self.resting
+            .get(key)
+            .is_some_and(|until| until.is_ahead_of(now))
+    }
+
+    pub(crate) fn rest(&mut self, key: K, rest: Rest) {
+        if self.resting.len() >= self.crowded {
+            self.resting.retain(|_, until| until.is_ahead_of(rest.now));
+            self.crowded = MIN_CROWD.max(self.resting.len() * 2);
+        }
+        self.resting.insert(key, rest.until);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use perf_core::Moment;
+
+    #[test]
+    fn keys_that_have_rested_are_not_remembered() {
+        let flights = Flights::<u64, ()>::new();
+        let at = |seconds| Tick::of(Moment::from_nanos(seconds * 1_000_000_000));
+        for key in 0..100_000 {
+            let mut lane = flights.lane(&key).lock();
+            let rest = Rest {
+                now: at(key),
+                until: at(key + 10),
+            };
+            lane.rest(key, rest);
+            assert!(lane.is_resting(&key, at(key)));
+            assert!(!lane.is_resting(&key, at(key + 11)));
+            assert!(lane.resting.len() <= MIN_CROWD, "{}", lane.resting.len());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+use std::time::Duration;
+
+/// A value and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lookup<V> {
+    /// The value.
+    pub value: V,
+    /// The time since it was stored, to about 10 ms.
+    pub age: Duration,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// This process's memory, fresh.
+    Near,
+    /// A load, just now.
+    Loaded,
+    /// This process's memory, beyond its time to live.
+    Stale,
+}

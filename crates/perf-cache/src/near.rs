@@ -1,0 +1,232 @@
+//! The near tier: a store, the loads in progress, and the fence that keeps old results out.
+//!
+//! # Why no invalidation is lost
+//!
+//! A load takes time, and whoever changes the data meanwhile invalidates a key that is not there yet. If
+//! the load then publishes what it read before the change, the old value stays until it expires. Here a
+//! publication is conditional:
+//!
+//! - A load registers a [`Flight`] under its key and notes the fence's stamp *before* it reads anything.
+//! - `insert` and `remove` of a key take the flight out of the register, under the lock of the key's
+//!   shard, and only then touch the store.
+//! - Publication holds the same lock, and happens only while the register holds this very flight.
+//! - A tag or a clear moves the fence and looks for nobody: the published entry carries the stamp of its
+//!   load, and every hit compares it.
+//!
+//! So a load that was overtaken gives its value to those who had joined it and leaves no trace. Who
+//! comes later finds no flight, or one that the fence no longer admits, and loads anew. No epoch is kept
+//! per key: memory is proportional to loads in progress.
+
+use crate::entry::Entry;
+use crate::expiry::{Expiry, Tick};
+use crate::fence::{Fence, Stamp};
+use crate::flight::{Flight, Flights, Passage, Rest};
+use crate::store::{Displaced, LocalStore};
+use crate::sync::{AtomicU32, Ordering};
+use crate::tags::Slots;
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct NearTier<K, V, S> {
+    store: S,
+    fence: Fence,
+    flights: Flights<K, V>,
+    era: AtomicU32,
+    value: PhantomData<fn() -> V>,
+}
+
+/// What a caller who missed does next.
+#[derive(Debug)]
+pub(crate) enum Boarding<V> {
+    /// Another load published in the meantime.
+    Hit(Entry<V>),
+    /// Someone loads this key: wait with them.
+    Joins(Arc<Flight<V>>),
+    /// Nobody does: start the load of this flight.
+    Leads(Arc<Flight<V>>),
+    /// The last load failed a short while ago: be content with what there is.
+    Rests,
+}
+
+/// What became of a load's result.
+#[derive(Debug)]
+pub(crate) enum Publication<K, V> {
+    Kept(Displaced<K, V>),
+    /// A later write or invalidation forbids it.
+    Refused,
+}
+
+impl<K, V, S> NearTier<K, V, S>
+where
+    K: Hash + Eq + Clone,
+    V: Clone,
+    S: LocalStore<K, V>,
+{
+    pub(crate) fn new(store: S, now: Tick) -> Self {
+        Self {
+            store,
+            fence: Fence::new(),
+            flights: Flights::new(),
+            era: AtomicU32::new(now.era()),
+            value: PhantomData,
+        }
+    }
+
+    /// The value of `key`, if it is fresh.
+    #[inline]
+    pub(crate) fn fresh<Q>(&self, key: &Q, now: Tick) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let entry = self.store.get(key)?;
+        entry.is_fresh(now, &self.fence).then(|| entry.into_value())
+    }
+
+    /// The entry of `key`, if it is fresh, not counted as a use.
+    pub(crate) fn peek<Q>(&self, key: &Q, now: Tick) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let entry = self.store.peek(key)?;
+        entry.is_fresh(now, &self.fence).then_some(entry)
+    }
+
+    /// The entry of `key`, fresh or not, unless it was invalidated.
+    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+        let entry = self.store.peek(key)?;
+        entry.is_admitted(&self.fence).then_some(entry)
+    }
+
+    /// Joins the load of `key` or registers a new one, unless the caller may rest and the key does.
+    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<V> {
+        let mut lane = self.flights.lane(key).lock();
+        if let Some(entry) = self.peek(key, now) {
+            return Boarding::Hit(entry);
+        }
+        if may_rest && lane.is_resting(key, now) {
+            return Boarding::Rests;
+        }
+        let flights = &mut lane.flights;
+        if let Some(passage) = flights.get_mut(key)
+            && self
+                .fence
+                .admits_load(passage.flight.stamp, passage.flight.slots)
+            && self.fence.admits_load(passage.flight.stamp, slots)
+        {
+            passage.waiting += 1;
+            return Boarding::Joins(Arc::clone(&passage.flight));
+        }
+        let flight = Arc::new(Flight::new(self.fence.stamp(), slots));
+        let passage = Passage {
+            flight: Arc::clone(&flight),
+            waiting: 1,
+        };
+        flights.insert(key.clone(), passage);
+        Boarding::Leads(flight)
+    }
+
+    /// One who waited for `flight` has left; `true` if nobody is left and nobody can join any more.
+    pub(crate) fn leave(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
+        let mut lane = self.flights.lane(key).lock();
+        let Some(passage) = lane.flights.get_mut(key) else {
+            return false;
+        };
+        if !Arc::ptr_eq(&passage.flight, flight) {
+            return false;
+        }
+        passage.waiting -= 1;
+        passage.waiting == 0 && lane.flights.remove(key).is_some()
+    }
+
+    /// Ends `flight` with a value, kept if nothing overtook it.
+    pub(crate) fn publish(
+        &self,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        value: V,
+        expiry: Expiry,
+        now: Tick,
+    ) -> Publication<K, V> {
+        self.turn_era(now);
+        let mut lane = self.flights.lane(key).lock();
+        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, flight.slots) {
+            return Publication::Refused;
+        }
+        let entry = Entry::new(value, flight.stamp.born(), expiry, flight.slots);
+        lane.resting.remove(key);
+        Publication::Kept(self.store.insert(key.clone(), entry))
+    }
+
+    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for and
+    /// nothing overtook the load.
+    pub(crate) fn abandon(&self, key: &K, flight: &Arc<Flight<V>>, rest: Option<Rest>) {
+        let mut lane = self.flights.lane(key).lock();
+        if lane.retire(key, flight)
+            && let Some(rest) = rest
+        {
+            lane.rest(key.clone(), rest);
+        }
+    }
+
+    /// What an insertion notes before it begins.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.fence.stamp()
+    }
+
+    /// Keeps `entry`, whatever is being loaded.
+    pub(crate) fn insert(&self, key: K, entry: Entry<V>, now: Tick) -> Displaced<K, V> {
+        self.turn_era(now);
+        let mut lane = self.flights.lane(&key).lock();
+        lane.forget(&key);
+        self.store.insert(key, entry)
+    }
+
+    /// Gives up the entry of `key` and whatever is being loaded.
+    pub(crate) fn remove<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let mut lane = self.flights.lane(key).lock();
+        lane.forget(key);
+        self.store.remove(key)
+    }
+
+    /// Invalidates every entry with a tag in this slot.
+    pub(crate) fn move_slot(&self, slot: u16) {
+        if self.fence.move_slot(slot) {
+            self.renew();
+        }
+    }
+
+    /// Invalidates every entry.
+    pub(crate) fn clear(&self) {
+        if self.fence.move_all() {
+            self.fence.renew();
+        }
+        self.store.clear();
+    }
+
+    pub(crate) const fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn renew(&self) {
+        self.fence.renew();
+        self.store.clear();
+    }
+
+    /// Empties the store when an era has passed, before old deadlines could look new.
+    fn turn_era(&self, now: Tick) {
+        if self.era.load(Ordering::Relaxed) != now.era()
+            && self.era.swap(now.era(), Ordering::AcqRel) != now.era()
+        {
+            self.store.clear();
+        }
+    }
+}

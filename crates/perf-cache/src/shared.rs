@@ -1,0 +1,136 @@
+use crate::bounds::{Key, Value};
+use crate::entry::Entry;
+use crate::expiry::{Expiry, Windows};
+use crate::near::NearTier;
+use crate::stats::{CacheStats, Counters};
+use crate::store::{Displaced, LocalStore};
+use crate::tags::Slotting;
+use crate::time::Time;
+use crate::{CacheError, CancelPolicy, EntryPolicy};
+use perf_core::{Inspect, Sample};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+/// What all handles of one cache share.
+pub(crate) struct Shared<K, V, S> {
+    pub(crate) settings: Settings<K, V>,
+    pub(crate) near: NearTier<K, V, S>,
+    pub(crate) slotting: Slotting,
+    pub(crate) counters: Counters,
+    /// How many loads run, overtaken ones included.
+    pub(crate) running: watch::Sender<u64>,
+    closed: AtomicBool,
+}
+
+/// What the builder decided.
+pub(crate) struct Settings<K, V> {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) time: Time,
+    pub(crate) ttl: Duration,
+    pub(crate) jitter: f64,
+    pub(crate) load_timeout: Duration,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) cancel: CancelPolicy,
+    pub(crate) load_slots: Option<Arc<Semaphore>>,
+    pub(crate) runtime: Option<Handle>,
+    pub(crate) windows: Windows,
+    pub(crate) ttl_by: Option<TtlBy<K, V>>,
+}
+
+/// How long a value is fresh, if that depends on it.
+pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
+    pub(crate) fn new(settings: Settings<K, V>, store: S) -> Self {
+        Self {
+            near: NearTier::new(store, settings.time.tick()),
+            settings,
+            slotting: Slotting::new(),
+            counters: Counters::new(),
+            running: watch::Sender::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn ensure_open(&self) -> Result<(), CacheError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(CacheError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Refuses new work and waits for the loads that run.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let mut running = self.running.subscribe();
+        // The sender lives as long as `self`, so the wait ends with the loads and never with an error.
+        drop(running.wait_for(|&running| running == 0).await);
+        self.near.clear();
+    }
+
+    /// Where loads run.
+    pub(crate) fn runtime(&self) -> Result<Handle, CacheError> {
+        let given = self.settings.runtime.clone();
+        given
+            .or_else(|| Handle::try_current().ok())
+            .ok_or(CacheError::NoRuntime)
+    }
+
+    /// The expiry of what is stored now; none if it must not be.
+    pub(crate) fn expiry(&self, key: &K, value: &V, ttl: Option<Duration>) -> Option<Expiry> {
+        let settings = &self.settings;
+        let own = settings.ttl_by.as_ref().and_then(|own| own(key, value));
+        let ttl = own.or(ttl).unwrap_or(settings.ttl);
+        let now = settings.time.now();
+        (!ttl.is_zero()).then(|| Expiry::after(now, ttl, settings.jitter, fastrand::f64()))
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V, policy: &EntryPolicy) -> Result<(), CacheError> {
+        self.ensure_open()?;
+        policy.validate()?;
+        let slots = self.slotting.slots(&policy.tags)?;
+        let stamp = self.near.stamp();
+        self.counters.inserts.increment();
+        let Some(expiry) = self.expiry(&key, &value, policy.ttl) else {
+            drop(self.near.remove(&key));
+            return Ok(());
+        };
+        let entry = Entry::new(value, stamp.born(), expiry, slots);
+        let displaced = self.near.insert(key, entry, self.settings.time.tick());
+        self.count_displaced(&displaced);
+        Ok(())
+    }
+
+    pub(crate) fn count_displaced(&self, displaced: &Displaced<K, V>) {
+        if displaced.evicted > 0 {
+            self.counters.evictions.add(displaced.evicted);
+        }
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        CacheStats {
+            loads_in_progress: *self.running.borrow(),
+            entries: self.near.store().len(),
+            weight: self.near.store().weight(),
+            ..self.counters.snapshot()
+        }
+    }
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Inspect for Shared<K, V, S> {
+    fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.settings.name)
+    }
+
+    fn kind(&self) -> &'static str {
+        "cache"
+    }
+
+    fn samples(&self, samples: &mut Vec<Sample>) {
+        self.stats().samples(samples);
+    }
+}

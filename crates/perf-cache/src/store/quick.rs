@@ -1,0 +1,130 @@
+use super::{Capacity, Displaced, LocalStore};
+use crate::Entry;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+
+/// The default engine: a sharded S3-FIFO of the `quick_cache` crate.
+///
+/// A tenth of its room is for new entries and it remembers as many evicted keys as it holds. Of the
+/// settings tried on real traces, this one stayed closest to the best policy of each.
+pub struct QuickStore<K, V> {
+    cache: Cache<K, Entry<V>, Weights<K, V>, DefaultHashBuilder, Collect>,
+}
+
+/// The share of the room kept for entries that proved themselves.
+const HOT: f64 = 0.9;
+/// Evicted keys remembered, as a share of the entries held.
+const GHOSTS: f64 = 1.0;
+/// A guess at the weight of an entry, which only sizes the tables.
+const TYPICAL_BYTES: u64 = 1_024;
+
+impl<K, V> LocalStore<K, V> for QuickStore<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn with_capacity(capacity: Capacity<K, V>) -> Self {
+        let limit = capacity.limit();
+        let entries = match capacity {
+            Capacity::Entries(entries) => entries,
+            Capacity::Weight { limit, .. } => (limit / TYPICAL_BYTES).max(32),
+        };
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(usize::try_from(entries).unwrap_or(usize::MAX))
+            .weight_capacity(limit)
+            .hot_allocation(HOT)
+            .ghost_allocation(GHOSTS)
+            .build()
+            .expect("both capacities are set");
+        let cache = Cache::with_options(
+            options,
+            Weights(capacity),
+            DefaultHashBuilder::default(),
+            Collect,
+        );
+        Self { cache }
+    }
+
+    #[inline]
+    fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.cache.get(key)
+    }
+
+    fn peek<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.cache.peek(key)
+    }
+
+    fn insert(&self, key: K, entry: Entry<V>) -> Displaced<K, V> {
+        let replaces = self.cache.contains_key(&key);
+        let mut entries = Vec::new();
+        self.cache.insert_with_lifecycle(key, entry, &mut entries);
+        // The engine reports a replaced entry as it does an evicted one.
+        let evicted = entries.len().saturating_sub(usize::from(replaces));
+        Displaced::new(entries, u64::try_from(evicted).unwrap_or(u64::MAX))
+    }
+
+    fn remove<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.cache.remove(key).map(|(_, entry)| entry)
+    }
+
+    fn clear(&self) {
+        self.cache.clear();
+    }
+
+    fn len(&self) -> u64 {
+        u64::try_from(self.cache.len()).unwrap_or(u64::MAX)
+    }
+
+    fn weight(&self) -> u64 {
+        self.cache.weight()
+    }
+}
+
+impl<K, V> fmt::Debug for QuickStore<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuickStore").finish_non_exhaustive()
+    }
+}
+
+struct Weights<K, V>(Capacity<K, V>);
+
+impl<K, V> Clone for Weights<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> Weighter<K, Entry<V>> for Weights<K, V> {
+    #[inline]
+    fn weight(&self, key: &K, entry: &Entry<V>) -> u64 {
+        // The engine never evicts what weighs nothing.
+        self.0.weigh(key, entry.value()).max(1)
+    }
+}
+
+/// Hands displaced entries to the caller instead of dropping them under a lock.
+#[derive(Clone)]
+struct Collect;
+
+impl<K, V> Lifecycle<K, Entry<V>> for Collect {
+    type RequestState = Vec<(K, Entry<V>)>;
+
+    fn on_evict(&self, displaced: &mut Self::RequestState, key: K, entry: Entry<V>) {
+        displaced.push((key, entry));
+    }
+}

@@ -1,0 +1,64 @@
+//! Groups of entries that can be invalidated together.
+//!
+//! A near entry has room for three 16-bit slots. A tag's slot is a keyed hash of its name, so two tags
+//! may share one: invalidating either then drops the other's entries too, which costs a load and never
+//! serves old data.
+
+use crate::CacheError;
+
+/// The most tags one entry can carry.
+pub(crate) const MAX_TAGS: usize = 3;
+
+/// The slots of an entry's tags; 0 stands for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slots(pub(crate) [u16; MAX_TAGS]);
+
+impl Slots {
+    pub(crate) const NONE: Self = Self([0; MAX_TAGS]);
+}
+
+/// Finds the slots of tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Slotting(ahash::RandomState);
+
+impl Slotting {
+    pub(crate) fn new() -> Self {
+        Self(ahash::RandomState::new())
+    }
+
+    /// One of 1 to 65,535.
+    pub(crate) fn slot(&self, tag: &str) -> u16 {
+        let hash = self.0.hash_one(tag) % u64::from(u16::MAX) + 1;
+        u16::try_from(hash).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn slots(&self, tags: &[Box<str>]) -> Result<Slots, CacheError> {
+        if tags.len() > MAX_TAGS {
+            return Err(CacheError::TooManyTags {
+                count: tags.len(),
+                limit: MAX_TAGS,
+            });
+        }
+        let mut slots = Slots::NONE;
+        for (slot, tag) in slots.0.iter_mut().zip(tags) {
+            *slot = self.slot(tag);
+        }
+        Ok(slots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_keeps_its_slot_and_slots_spread() {
+        let slotting = Slotting::new();
+        let slots: std::collections::HashSet<_> = (0..1_000)
+            .map(|n| slotting.slot(&format!("user:{n}")))
+            .collect();
+        assert!(slots.len() > 950, "{} of 1,000 distinct", slots.len());
+        assert!(!slots.contains(&0));
+        assert_eq!(slotting.slot("user:7"), slotting.slot("user:7"));
+    }
+}

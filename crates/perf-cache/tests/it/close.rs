@@ -1,0 +1,35 @@
+use crate::Sure;
+use perf_cache::{Cache, CacheError, LoadError};
+use tokio::sync::oneshot;
+
+#[tokio::test]
+async fn closing_waits_for_loads_and_refuses_the_rest() -> anyhow::Result<()> {
+    let cache: Cache<u64, u64> = Cache::builder("closing").build()?;
+    let (release, gate) = oneshot::channel::<()>();
+    let caller = tokio::spawn({
+        let cache = cache.clone();
+        let load = async move || {
+            gate.await.ok();
+            Sure::Ok(1)
+        };
+        async move { cache.get_or_load(1, load).await }
+    });
+    tokio::task::yield_now().await;
+    let closing = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.close().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!closing.is_finished());
+    assert_eq!(cache.insert(2, 2).await, Err(CacheError::Closed));
+    assert_eq!(cache.invalidate(&2).await, Err(CacheError::Closed));
+    assert_eq!(cache.invalidate_tag("a").await, Err(CacheError::Closed));
+    assert_eq!(cache.clear().await, Err(CacheError::Closed));
+    let refused = cache.get_or_load(2, async || Sure::Ok(2)).await;
+    assert!(matches!(refused, Err(LoadError::Cache(CacheError::Closed))));
+    release.send(()).expect("the load waits");
+    closing.await?;
+    assert_eq!(caller.await??, 1, "a load that ran gives its value");
+    assert_eq!(cache.get(&1).await, None);
+    Ok(())
+}

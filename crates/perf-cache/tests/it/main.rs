@@ -1,0 +1,24 @@
+//! What the cache promises, one module per theme.
+#![cfg(not(loom))]
+
+mod cancellation;
+mod capacity;
+mod close;
+mod expiry;
+mod inspect;
+mod near_hit;
+mod orders;
+mod runtimes;
+mod settings;
+mod single_flight;
+mod staleness;
+mod tags;
+
+use std::convert::Infallible;
+
+/// What a load that cannot fail returns.
+type Sure<T> = Result<T, Infallible>;
+
+#[global_allocator]
+static ALLOCATOR: perf_testkit::allocations::CountingAllocator =
+    perf_testkit::allocations::CountingAllocator;

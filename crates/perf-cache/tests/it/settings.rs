@@ -1,0 +1,63 @@
+use crate::Sure;
+use perf_cache::{Cache, CacheBuilder, CacheError, EntryPolicy, LoadError};
+use std::time::Duration;
+
+fn builder() -> CacheBuilder<u64, u64> {
+    Cache::builder("settings")
+}
+
+#[test]
+fn a_setting_without_meaning_is_an_error_that_names_it() {
+    let zero = Duration::ZERO;
+    let cases = [
+        (Cache::builder(""), "builder"),
+        (builder().max_entries(0), "max_entries"),
+        (builder().max_weight(0, |_, _| 1), "max_entries"),
+        (builder().ttl(zero), "ttl"),
+        (builder().jitter(1.0), "jitter"),
+        (builder().jitter(-0.1), "jitter"),
+        (builder().jitter(f64::NAN), "jitter"),
+        (builder().load_timeout(zero), "load_timeout"),
+        (builder().wait_timeout(zero), "wait_timeout"),
+    ];
+    for (builder, name) in cases {
+        match builder.build() {
+            Err(CacheError::Setting { setting, problem }) => {
+                assert_eq!(setting, name, "{problem}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_many_tags_are_refused_before_anything_is_loaded() -> anyhow::Result<()> {
+    let cache = builder().build()?;
+    let policy = EntryPolicy::new().tag("a").tag("b").tag("c").tag("d");
+    let refused = CacheError::TooManyTags { count: 4, limit: 3 };
+    assert_eq!(
+        cache.insert_with(1, 1, policy.clone()).await,
+        Err(refused.clone())
+    );
+    match cache
+        .get_or_load_with(1, policy, async || Sure::Ok(1))
+        .await
+    {
+        Err(LoadError::Cache(error)) => assert_eq!(error, refused),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(cache.stats().loads, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_time_to_live_of_zero_is_refused_per_entry_too() -> anyhow::Result<()> {
+    let cache = builder().build()?;
+    let policy = EntryPolicy::new().ttl(Duration::ZERO);
+    let refused = cache.insert_with(1, 1, policy).await;
+    assert!(
+        matches!(refused, Err(CacheError::Setting { setting: "ttl", .. })),
+        "{refused:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,64 @@
+use crate::Sure;
+use perf_cache::{Cache, EntryPolicy};
+use tokio::sync::oneshot;
+
+fn tagged(tags: &[&str]) -> EntryPolicy {
+    tags.iter()
+        .fold(EntryPolicy::new(), |policy, tag| policy.tag(tag))
+}
+
+#[tokio::test]
+async fn a_tag_takes_its_entries_and_leaves_the_others() -> anyhow::Result<()> {
+    let cache: Cache<&str, u64> = Cache::builder("groups").build()?;
+    cache
+        .insert_with("both", 1, tagged(&["red", "blue"]))
+        .await?;
+    cache.insert_with("blue", 2, tagged(&["blue"])).await?;
+    cache.insert("none", 3).await?;
+    cache.invalidate_tag("red").await?;
+    assert_eq!(cache.get("both").await, None);
+    assert_eq!(cache.get("blue").await, Some(2));
+    cache.invalidate_tags(["green", "blue"]).await?;
+    assert_eq!(cache.get("blue").await, None);
+    assert_eq!(cache.get("none").await, Some(3));
+    cache.insert_with("blue", 4, tagged(&["blue"])).await?;
+    assert_eq!(
+        cache.get("blue").await,
+        Some(4),
+        "born after the invalidation"
+    );
+    cache.clear().await?;
+    assert_eq!(cache.get("blue").await, None);
+    assert_eq!(cache.stats().entries, 0);
+    Ok(())
+}
+
+/// A caller that comes after an invalidation must not join a load that began before it, whichever of
+/// the two callers named the tag.
+#[tokio::test]
+async fn nobody_joins_a_load_that_their_tag_overtook() -> anyhow::Result<()> {
+    for (first, second) in [(&["red"][..], &[][..]), (&[], &["red"])] {
+        let cache: Cache<u64, &str> = Cache::builder("joins").build()?;
+        let (release, gate) = oneshot::channel::<()>();
+        let early = tokio::spawn({
+            let cache = cache.clone();
+            let load = async move || {
+                gate.await.ok();
+                Sure::Ok("old")
+            };
+            let policy = tagged(first);
+            async move { cache.get_or_load_with(1, policy, load).await }
+        });
+        tokio::task::yield_now().await;
+        cache.invalidate_tag("red").await?;
+        let late = cache
+            .get_or_load_with(1, tagged(second), async || Sure::Ok("new"))
+            .await?;
+        assert_eq!(late, "new", "{first:?} {second:?}");
+        release.send(()).expect("the load waits");
+        assert_eq!(early.await??, "old");
+        assert_eq!(cache.get(&1).await, Some("new"));
+        assert_eq!(cache.stats().refused_publications, 1);
+    }
+    Ok(())
+}

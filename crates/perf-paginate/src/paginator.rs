@@ -1,0 +1,380 @@
+use crate::condition::{Author, Condition};
+use crate::cursor::{self, Cursor, CursorCodec, Place};
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::limits::Limits;
+use crate::order::TotalOrder;
+use crate::page::{CountMode, Page, PageInfo, Total};
+use crate::query::PageQuery;
+use crate::request::{Checker, PageRequest, Start};
+use crate::seek::Position;
+use crate::source::{Origin, PageSource, Selection};
+use crate::value::Value;
+use std::fmt;
+use std::sync::Arc;
+
+/// Checks queries and fetches pages. Clones share the source.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), perf_paginate::Error> {
+/// use perf_paginate::{Field, PageQuery, Paginator, Schema, Signed, SliceSource};
+///
+/// let schema = Schema::builder("numbers").field(Field::new("n", |n: &i64| *n)).key(["n"]).build()?;
+/// let numbers: Vec<i64> = (0..100).collect();
+/// let paginator = Paginator::new(SliceSource::new(schema, numbers), Signed::new(&[7; 32])?);
+///
+/// let first = paginator.page(&PageQuery::new().size(3)).await?;
+/// let next = first.info.next.ok_or("there are more").unwrap();
+/// let second = paginator.page(&PageQuery::new().size(3).cursor(next)).await?;
+/// assert_eq!(second.items, [3, 4, 5]);
+/// assert!(second.info.has_prev);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Paginator<S> {
+    source: Arc<S>,
+    codec: Arc<dyn CursorCodec>,
+    limits: Arc<Limits>,
+    restriction: Arc<Condition>,
+    scope: Arc<str>,
+    resource: [u8; 8],
+}
+
+impl<S: PageSource> Paginator<S> {
+    /// Pages of `source`, whose cursors `codec` protects.
+    pub fn new(source: S, codec: impl CursorCodec) -> Self {
+        let resource = source.schema().layout().fingerprint();
+        Self {
+            source: Arc::new(source),
+            codec: Arc::new(codec),
+            limits: Arc::default(),
+            restriction: Arc::new(Condition::always()),
+            scope: Arc::from(""),
+            resource,
+        }
+    }
+
+    /// How much one request may ask for.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// The same rows on behalf of `scope`, a tenant or a user: cursors of one scope are refused in
+    /// another.
+    #[must_use]
+    pub fn scoped(&self, scope: &str) -> Self {
+        Self {
+            scope: Arc::from(scope),
+            ..self.clone()
+        }
+    }
+
+    /// Only rows for which `filter` holds, whatever a request asks for. It may name any declared field.
+    ///
+    /// # Errors
+    ///
+    /// Those of a filter in a request, less the allow-list's and the limits'.
+    pub fn restricted(&self, filter: &Filter) -> Result<Self, Error> {
+        let layout = self.source.schema().layout();
+        let added = Condition::resolve(layout, filter, Author::Service, &self.limits)?;
+        Ok(Self {
+            restriction: Arc::new(self.restriction.and(&added)),
+            ..self.clone()
+        })
+    }
+
+    /// Where the rows come from.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Checks a query without asking the source.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the query; [`Error::status`] is 400.
+    pub fn check(&self, query: &PageQuery) -> Result<PageRequest, Error> {
+        let checker = Checker {
+            layout: self.source.schema().layout(),
+            resource: self.resource,
+            limits: &self.limits,
+            codec: &*self.codec,
+            restriction: &self.restriction,
+            scope: &self.scope,
+        };
+        checker.check(query)
+    }
+
+    /// Checks a query and fetches its page.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Paginator::check`] and [`Paginator::fetch`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    pub async fn page(&self, query: &PageQuery) -> Result<Page<S::Item>, Error> {
+        self.fetch(&self.check(query)?).await
+    }
+
+    /// Fetches a page: one statement, and one more where the row that a cursor was made from is gone, so
+    /// that whether rows precede has to be asked, or where rows are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] when the source fails, [`Error::ForeignRequest`] when the request was checked
+    /// against another resource, [`Error::CursorTooLong`] when a row's sort values exceed a cursor.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    pub async fn fetch(&self, request: &PageRequest) -> Result<Page<S::Item>, Error> {
+        if request.bound[0] != self.resource {
+            return Err(Error::ForeignRequest);
+        }
+        let stretch = self.stretch(request).await?;
+        let total = self.total(request, &stretch).await?;
+        let info = self.info(request, &stretch)?;
+        Ok(Page {
+            items: stretch.rows,
+            info,
+            total,
+        })
+    }
+
+    /// The rows that follow `place` in the order, without asking what precedes.
+    pub(crate) async fn following(
+        &self,
+        request: &PageRequest,
+        place: Option<&[Value]>,
+    ) -> Result<Vec<S::Item>, Error> {
+        let from = place.map_or(Origin::Beginning, |values| {
+            Origin::At(Position {
+                values,
+                inclusive: false,
+            })
+        });
+        self.rows(request, &request.order, from, request.size.into())
+            .await
+    }
+
+    async fn stretch(&self, request: &PageRequest) -> Result<Stretch<S::Item>, Error> {
+        let size = u64::from(request.size);
+        let (origin, backward) = match &request.start {
+            Start::Offset(offset) => (Origin::Skipping(*offset), false),
+            Start::Place(Place {
+                backward,
+                values: None,
+            }) => (Origin::Beginning, *backward),
+            Start::Place(Place {
+                backward,
+                values: Some(values),
+            }) => (
+                Origin::At(Position {
+                    values,
+                    inclusive: true,
+                }),
+                *backward,
+            ),
+        };
+        let order = if backward {
+            &request.order.reversed()
+        } else {
+            &request.order
+        };
+        // One row beyond the page tells whether more follow; the row that a cursor was made from, read
+        // again, tells that something precedes.
+        let extra = if matches!(origin, Origin::At(_)) {
+            2
+        } else {
+            1
+        };
+        let mut rows = self.rows(request, order, origin, size + extra).await?;
+        let behind = self.behind(request, origin, order, &mut rows).await?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let ahead = rows.len() > size;
+        rows.truncate(size);
+        if backward {
+            rows.reverse();
+        }
+        let (has_prev, has_next) = if backward {
+            (ahead, behind)
+        } else {
+            (behind, ahead)
+        };
+        Ok(Stretch {
+            rows,
+            has_prev,
+            has_next,
+        })
+    }
+
+    /// Whether rows lie behind the origin. Takes the origin's own row off `rows`.
+    async fn behind(
+        &self,
+        request: &PageRequest,
+        origin: Origin<'_>,
+        order: &TotalOrder,
+        rows: &mut Vec<S::Item>,
+    ) -> Result<bool, Error> {
+        let (order, from) = match origin {
+            Origin::Beginning => return Ok(false),
+            Origin::Skipping(offset) if offset == 0 || !rows.is_empty() => return Ok(offset > 0),
+            Origin::Skipping(_) => (order.clone(), Origin::Beginning),
+            Origin::At(position) => {
+                if rows
+                    .first()
+                    .is_some_and(|row| self.is_at(order, position.values, row))
+                {
+                    rows.remove(0);
+                    return Ok(true);
+                }
+                let values = position.values;
+                (
+                    order.reversed(),
+                    Origin::At(Position {
+                        values,
+                        inclusive: false,
+                    }),
+                )
+            }
+        };
+        let found = self.rows(request, &order, from, 1).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Whether `row` is the one with the order's key as in `values`.
+    fn is_at(&self, order: &TotalOrder, values: &[Value], row: &S::Item) -> bool {
+        let schema = self.source.schema();
+        let mut keys = order.keys().iter().zip(values);
+        keys.all(|(key, value)| {
+            !schema.layout().key.contains(&key.field) || schema.read(row, key.field) == *value
+        })
+    }
+
+    async fn rows(
+        &self,
+        request: &PageRequest,
+        order: &TotalOrder,
+        from: Origin<'_>,
+        limit: u64,
+    ) -> Result<Vec<S::Item>, Error> {
+        let condition = &request.condition;
+        self.source
+            .rows(&Selection {
+                condition,
+                order,
+                from,
+                limit,
+            })
+            .await
+    }
+
+    async fn total(
+        &self,
+        request: &PageRequest,
+        stretch: &Stretch<S::Item>,
+    ) -> Result<Total, Error> {
+        if let (Start::Offset(offset), false, false) =
+            (&request.start, stretch.has_next, stretch.rows.is_empty())
+        {
+            // The last page has seen the end.
+            return Ok(Total::Exact(offset.saturating_add(count_of(&stretch.rows))));
+        }
+        match request.count {
+            CountMode::None => Ok(Total::Unknown),
+            CountMode::Exact => self
+                .source
+                .count(&request.condition, None)
+                .await
+                .map(Total::Exact),
+            CountMode::Capped(cap) => {
+                let at_most = Some(cap.saturating_add(1));
+                let rows = self.source.count(&request.condition, at_most).await?;
+                Ok(if rows > cap {
+                    Total::AtLeast(cap)
+                } else {
+                    Total::Exact(rows)
+                })
+            }
+        }
+    }
+
+    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> Result<PageInfo, Error> {
+        let offset = match request.start {
+            Start::Offset(offset) => Some(offset),
+            Start::Place(_) => None,
+        };
+        let cursor = |exists: bool, backward: bool| {
+            let row = if backward {
+                stretch.rows.first()
+            } else {
+                stretch.rows.last()
+            };
+            exists
+                .then(|| self.cursor(request, backward, row))
+                .transpose()
+        };
+        Ok(PageInfo {
+            size: request.size,
+            offset,
+            has_next: stretch.has_next,
+            has_prev: stretch.has_prev,
+            next: cursor(stretch.has_next, false)?,
+            prev: cursor(stretch.has_prev, true)?,
+        })
+    }
+
+    /// A cursor past `row`. Beside an empty page lie all rows there are, so the walk back from it starts
+    /// at their edge.
+    fn cursor(
+        &self,
+        request: &PageRequest,
+        backward: bool,
+        row: Option<&S::Item>,
+    ) -> Result<Cursor, Error> {
+        let values = row.map(|row| request.order.values_of(self.source.schema(), row));
+        let place = Place { backward, values };
+        cursor::write(&*self.codec, &request.bound, &place, self.limits.max_cursor)
+    }
+}
+
+/// The rows of a page and what lies around them.
+struct Stretch<T> {
+    rows: Vec<T>,
+    has_prev: bool,
+    has_next: bool,
+}
+
+fn count_of<T>(rows: &[T]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
+}
+
+impl<S> Clone for Paginator<S> {
+    fn clone(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            codec: Arc::clone(&self.codec),
+            limits: Arc::clone(&self.limits),
+            restriction: Arc::clone(&self.restriction),
+            scope: Arc::clone(&self.scope),
+            resource: self.resource,
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Paginator<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paginator")
+            .field("source", &self.source)
+            .field("codec", &self.codec)
+            .field("limits", &self.limits)
+            .field("restriction", &self.restriction)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! A query that has been checked in full. No database has been asked until here.
+
+use crate::condition::{Author, Condition};
+use crate::cursor::{self, Bound, CursorCodec, Place};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::order::TotalOrder;
+use crate::page::CountMode;
+use crate::query::PageQuery;
+use crate::schema::Layout;
+
+/// A checked [`PageQuery`], ready to be fetched any number of times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageRequest {
+    pub(crate) order: TotalOrder,
+    pub(crate) condition: Condition,
+    pub(crate) start: Start,
+    pub(crate) size: u32,
+    pub(crate) count: CountMode,
+    pub(crate) bound: Bound,
+}
+
+/// Where a page starts, or ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Start {
+    Offset(u64),
+    Place(Place),
+}
+
+impl PageRequest {
+    /// Most rows on the page.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The order of rows.
+    #[must_use]
+    pub const fn order(&self) -> &TotalOrder {
+        &self.order
+    }
+
+    /// Which rows there are.
+    #[must_use]
+    pub const fn condition(&self) -> &Condition {
+        &self.condition
+    }
+}
+
+/// What a query is checked against.
+#[derive(Debug)]
+pub(crate) struct Checker<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) resource: [u8; 8],
+    pub(crate) limits: &'a Limits,
+    pub(crate) codec: &'a dyn CursorCodec,
+    pub(crate) restriction: &'a Condition,
+    pub(crate) scope: &'a str,
+}
+
+/// How far an offset page counts unless told otherwise.
+const COUNT_CAP: u64 = 10_000;
+
+impl Checker<'_> {
+    pub(crate) fn check(&self, query: &PageQuery) -> Result<PageRequest, Error> {
+        let order = TotalOrder::resolve(self.layout, &query.sort, self.limits.max_sort_keys)?;
+        let condition = self.condition(query)?;
+        let size = self.size(query)?;
+        let bound = self.bound(&order, &condition);
+        let start = self.start(query, size, &bound, &order)?;
+        let by_offset = query.page.is_some() || query.offset.is_some();
+        let default = if by_offset {
+            CountMode::Capped(COUNT_CAP)
+        } else {
+            CountMode::None
+        };
+        let count = query.count.unwrap_or(default);
+        Ok(PageRequest {
+            order,
+            condition,
+            start,
+            size,
+            count,
+            bound,
+        })
+    }
+
+    fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
+        let asked = match query.filters.as_slice() {
+            [] => Condition::always(),
+            [filter] => Condition::resolve(self.layout, filter, Author::Client, self.limits)?,
+            filters => {
+                let all = crate::filter::Filter::All(filters.to_vec());
+                Condition::resolve(self.layout, &all, Author::Client, self.limits)?
+            }
+        };
+        Ok(self.restriction.and(&asked))
+    }
+
+    fn size(&self, query: &PageQuery) -> Result<u32, Error> {
+        let max = self.limits.max_size.max(1);
+        match query.size {
+            None => Ok(self.limits.default_size.clamp(1, max)),
+            Some(0) => Err(Error::LimitOutOfRange {
+                parameter: "size",
+                min: 1,
+                max: max.into(),
+            }),
+            Some(size) => Ok(u32::try_from(size).map_or(max, |size| size.min(max))),
+        }
+    }
+
+    fn bound(&self, order: &TotalOrder, condition: &Condition) -> Bound {
+        let mut sort = Vec::new();
+        order.encode(&mut sort);
+        let mut filter = Vec::new();
+        condition.encode(&mut filter);
+        let scope = self.scope.as_bytes();
+        [
+            self.resource,
+            cursor::hash(&sort),
+            cursor::hash(&filter),
+            cursor::hash(scope),
+        ]
+    }
+
+    fn start(
+        &self,
+        query: &PageQuery,
+        size: u32,
+        bound: &Bound,
+        order: &TotalOrder,
+    ) -> Result<Start, Error> {
+        let edge = |backward| {
+            Start::Place(Place {
+                backward,
+                values: None,
+            })
+        };
+        match (query.page, query.offset, &query.cursor, query.last) {
+            (None, None, None, last) => Ok(edge(last)),
+            (Some(0), None, None, false) => {
+                let max = self.limits.max_offset / u64::from(size) + 1;
+                Err(Error::LimitOutOfRange {
+                    parameter: "page",
+                    min: 1,
+                    max,
+                })
+            }
+            (Some(page), None, None, false) => self
+                .offset((page - 1).saturating_mul(size.into()))
+                .map(Start::Offset),
+            (None, Some(offset), None, false) => self.offset(offset).map(Start::Offset),
+            (None, None, Some(cursor), false) => {
+                let unbound = cursor::read(self.codec, bound, cursor, self.limits.max_cursor)?;
+                Ok(Start::Place(unbound.place(self.layout, order.keys())?))
+            }
+            _ => Err(Error::ConflictingStart),
+        }
+    }
+
+    const fn offset(&self, offset: u64) -> Result<u64, Error> {
+        if offset > self.limits.max_offset {
+            return Err(Error::OffsetTooDeep {
+                max: self.limits.max_offset,
+            });
+        }
+        Ok(offset)
+    }
+}

@@ -1,0 +1,112 @@
+use super::{Origin, PageSource, Selection};
+use crate::condition::Condition;
+use crate::error::Error;
+use crate::schema::Schema;
+use crate::value::Value;
+use async_trait::async_trait;
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+/// Rows in memory.
+///
+/// A page costs one pass over all rows and a sort of as many as it shows. Text is ordered by its bytes,
+/// as SQLite does by default; a database with another collation may order it otherwise.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), perf_paginate::Error> {
+/// use perf_paginate::{Field, PageQuery, Paginator, Plain, Schema, SliceSource};
+///
+/// let schema = Schema::builder("codes").field(Field::new("code", String::clone)).key(["code"]).build()?;
+/// let codes = ["LGA", "JFK", "EWR"].map(String::from);
+/// let paginator = Paginator::new(SliceSource::new(schema, codes), Plain);
+///
+/// let page = paginator.page(&PageQuery::new().size(2)).await?;
+/// assert_eq!(page.items, ["EWR", "JFK"]);
+/// assert!(page.info.has_next);
+/// # Ok(())
+/// # }
+/// ```
+pub struct SliceSource<T> {
+    schema: Schema<T>,
+    rows: Arc<[T]>,
+}
+
+impl<T> SliceSource<T> {
+    /// Pages of `rows`, which must be unique by the schema's key.
+    pub fn new(schema: Schema<T>, rows: impl Into<Arc<[T]>>) -> Self {
+        Self {
+            schema,
+            rows: rows.into(),
+        }
+    }
+
+    fn holding<'a>(&'a self, condition: &'a Condition) -> impl Iterator<Item = &'a T> {
+        self.rows
+            .iter()
+            .filter(|row| condition.holds(&self.schema, row))
+    }
+}
+
+#[async_trait]
+impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
+    type Item = T;
+
+    fn schema(&self) -> &Schema<T> {
+        &self.schema
+    }
+
+    async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<T>, Error> {
+        let order = selection.order;
+        let starts = |values: &[Value]| match selection.from {
+            Origin::At(position) => match order.compare(values, position.values) {
+                Ordering::Less => false,
+                Ordering::Equal => position.inclusive,
+                Ordering::Greater => true,
+            },
+            Origin::Beginning | Origin::Skipping(_) => true,
+        };
+        let mut rows: Vec<(Vec<Value>, &T)> = self
+            .holding(selection.condition)
+            .map(|row| (order.values_of(&self.schema, row), row))
+            .filter(|(values, _)| starts(values))
+            .collect();
+        let offset = match selection.from {
+            Origin::Skipping(offset) => saturating(offset),
+            Origin::Beginning | Origin::At(_) => 0,
+        };
+        let end = offset.saturating_add(saturating(selection.limit));
+        let compare = |a: &(Vec<Value>, &T), b: &(Vec<Value>, &T)| order.compare(&a.0, &b.0);
+        if end < rows.len() {
+            // What the page does not show needs no order.
+            rows.select_nth_unstable_by(end, compare);
+            rows.truncate(end);
+        }
+        rows.sort_unstable_by(compare);
+        Ok(rows
+            .into_iter()
+            .skip(offset)
+            .map(|(_, row)| row.clone())
+            .collect())
+    }
+
+    async fn count(&self, condition: &Condition, at_most: Option<u64>) -> Result<u64, Error> {
+        let at_most = at_most.map_or(usize::MAX, saturating);
+        let count = self.holding(condition).take(at_most).count();
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+}
+
+impl<T> fmt::Debug for SliceSource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SliceSource")
+            .field("schema", &self.schema)
+            .field("rows", &self.rows.len())
+            .finish()
+    }
+}
+
+fn saturating(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}

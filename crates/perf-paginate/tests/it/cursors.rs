@@ -1,0 +1,149 @@
+//! What a cursor may and may not do.
+
+use crate::rows::Row;
+use perf_paginate::{
+    Binding, Cursor, CursorFault, Error, Filter, PageQuery, Paginator, Plain, Resource, Signed,
+    SliceSource,
+};
+use proptest::prelude::*;
+
+fn rows() -> Vec<Row> {
+    (0..30)
+        .map(|id| Row {
+            id,
+            a: Some(id % 4),
+            b: None,
+            c: id % 3,
+            d: id % 2 == 0,
+        })
+        .collect()
+}
+
+fn paginator(key: u8) -> Paginator<SliceSource<Row>> {
+    let source = SliceSource::new(Row::schema().unwrap(), rows());
+    Paginator::new(source, Signed::new(&[key; 32]).unwrap())
+}
+
+async fn cursor(paginator: &Paginator<SliceSource<Row>>, query: &PageQuery) -> Cursor {
+    paginator.page(query).await.unwrap().info.next.unwrap()
+}
+
+#[tokio::test]
+async fn a_cursor_leads_nowhere_but_into_its_own_walk() {
+    let paginator = paginator(1);
+    let query = PageQuery::new()
+        .sort("a,-c")
+        .filter(Filter::is_in("c", [0_i64, 1]))
+        .size(3);
+    let cursor = cursor(&paginator, &query).await;
+    let refused = |paginator: &Paginator<SliceSource<Row>>, query: PageQuery| match paginator
+        .check(&query.cursor(cursor.clone()))
+        .unwrap_err()
+    {
+        Error::CursorMismatch(binding) => binding,
+        error => panic!("{error}"),
+    };
+    let other_sort = PageQuery::new()
+        .sort("a,c")
+        .filter(Filter::is_in("c", [0_i64, 1]));
+    assert_eq!(refused(&paginator, other_sort), Binding::Sort);
+    assert_eq!(
+        refused(&paginator, PageQuery::new().sort("a,-c")),
+        Binding::Filter
+    );
+    assert_eq!(
+        refused(&paginator.scoped("tenant 2"), query.clone()),
+        Binding::Scope
+    );
+    let restricted = paginator.restricted(&Filter::eq("d", true)).unwrap();
+    assert_eq!(refused(&restricted, query.clone()), Binding::Filter);
+
+    let same = PageQuery::new()
+        .sort("a,-c")
+        .filter(Filter::is_in("c", ["1", "0", "1"]))
+        .size(9);
+    assert!(paginator.check(&same.cursor(cursor.clone())).is_ok());
+}
+
+#[tokio::test]
+async fn a_rotated_key_breaks_no_cursor_and_a_dropped_one_breaks_all() {
+    let query = PageQuery::new().size(3);
+    let old = cursor(&paginator(1), &query).await;
+    let source = || SliceSource::new(Row::schema().unwrap(), rows());
+    let both = Signed::new(&[2; 32]).unwrap().accepting(&[1; 32]).unwrap();
+    let rotating = Paginator::new(source(), both);
+    assert_eq!(
+        rotating
+            .page(&query.clone().cursor(old.clone()))
+            .await
+            .unwrap()
+            .items[0]
+            .id,
+        3
+    );
+    let new = cursor(&rotating, &query).await;
+    assert!(paginator(2).check(&query.clone().cursor(new)).is_ok());
+    let error = paginator(2).check(&query.cursor(old)).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::InvalidCursor(CursorFault::UnknownKey)
+    ));
+}
+
+#[tokio::test]
+async fn plain_cursors_are_not_taken_for_signed_ones() {
+    let source = SliceSource::new(Row::schema().unwrap(), rows());
+    let plain = Paginator::new(source, Plain);
+    let cursor = cursor(&plain, &PageQuery::new()).await;
+    let error = paginator(1)
+        .check(&PageQuery::new().cursor(cursor))
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        Error::InvalidCursor(CursorFault::UnsupportedVersion)
+    ));
+}
+
+#[tokio::test]
+async fn no_changed_bit_passes() {
+    let paginator = paginator(1);
+    let query = PageQuery::new().sort("-a");
+    let cursor = cursor(&paginator, &query).await;
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=";
+    for position in 0..cursor.as_str().len() {
+        for letter in letters {
+            let mut token = cursor.as_str().as_bytes().to_vec();
+            if token[position] == *letter {
+                continue;
+            }
+            token[position] = *letter;
+            let forged = String::from_utf8(token).unwrap();
+            let error = paginator.check(&query.clone().cursor(forged)).unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidCursor(_)),
+                "{error} at {position}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_without_panic(token in "[A-Za-z0-9_-]{0,200}", header in 0_u8..32) {
+        let forged = [token.clone(), format!("E{}{token}", char::from(b'A' + header))];
+        for token in forged {
+            let query = PageQuery::new().cursor(token);
+            prop_assert_eq!(paginator(1).check(&query).unwrap_err().status(), 400);
+            let source = SliceSource::new(Row::schema().unwrap(), rows());
+            prop_assert!(Paginator::new(source, Plain).check(&query).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_cursor_does_not_show_itself_in_logs() {
+    assert_eq!(
+        format!("{:?}", Cursor::from("secret")),
+        "Cursor(6 characters)"
+    );
+}

@@ -1,0 +1,57 @@
+//! The derived declaration is the written one.
+
+use crate::rows::{self, Row};
+use perf_paginate::{Filter, PageQuery, Paginator, Plain, Resource, SqlSource};
+use sqlx::Sqlite;
+
+#[derive(Debug, Resource, sqlx::FromRow)]
+#[resource(table = "rows")]
+struct Derived {
+    #[resource(key)]
+    id: i64,
+    #[resource(sort, filter(eq, is_null), column = "a")]
+    #[sqlx(rename = "a")]
+    amount: Option<i64>,
+    b: Option<String>,
+    #[resource(skip)]
+    #[sqlx(skip)]
+    note: u8,
+}
+
+#[tokio::test]
+async fn a_derived_resource_reads_its_table() {
+    let pool = rows::table().await;
+    let row = |id, a| Row {
+        id,
+        a,
+        b: Some(format!("b{id}")),
+        c: 0,
+        d: true,
+    };
+    rows::fill(&pool, &[row(1, None), row(2, Some(5)), row(3, Some(7))]).await;
+    let source = SqlSource::<Sqlite, Derived>::new(pool).unwrap();
+    let paginator = Paginator::new(source, Plain);
+
+    let page = paginator
+        .page(&PageQuery::new().sort("-amount"))
+        .await
+        .unwrap();
+    let shown: Vec<_> = page
+        .items
+        .iter()
+        .map(|row| (row.id, row.amount, row.note))
+        .collect();
+    assert_eq!(shown, [(3, Some(7), 0), (2, Some(5), 0), (1, None, 0)]);
+    assert_eq!(page.items[0].b.as_deref(), Some("b3"));
+
+    let null = PageQuery::new().filter(Filter::is_null("amount"));
+    assert_eq!(paginator.page(&null).await.unwrap().items[0].id, 1);
+    for hidden in ["a", "b", "note", "id"] {
+        assert!(paginator.check(&PageQuery::new().sort(hidden)).is_err());
+    }
+    assert!(
+        paginator
+            .check(&PageQuery::new().filter(Filter::gt("amount", 1_i64)))
+            .is_err()
+    );
+}

@@ -1,0 +1,256 @@
+use crate::exchange::Ticket;
+use crate::health::{CloseReason, Record};
+use crate::manager::{Fate, Manager};
+use crate::shared::{Item, Refusal, Shared};
+use crate::status::Stage;
+use perf_core::Moment;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// One piece of work on one slot, done by one task.
+///
+/// However the task ends, the slot comes back: an errand dropped unfinished, because the manager
+/// panicked or the runtime went away, destroys the resource and vacates the slot.
+pub(crate) struct Errand<M: Manager> {
+    shared: Arc<Shared<M>>,
+    ticket: Option<Ticket>,
+    epoch: u64,
+}
+
+/// The manager's answer, unless its time ran out.
+struct Late;
+
+impl<M: Manager> Errand<M> {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, ticket: Ticket) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            ticket: Some(ticket),
+            epoch: shared.keeper_epoch.load(Ordering::Acquire),
+        }
+    }
+
+    /// Creates a resource, again and again while somebody wants one.
+    pub(crate) async fn connect(self) {
+        let shared = Arc::clone(&self.shared);
+        while self.wait_for_gate().await {
+            let start = shared.settings.clock.now();
+            let generation = shared.generation.load(Ordering::Acquire);
+            match within(
+                &shared,
+                shared.settings.connect_timeout,
+                shared.manager.create(),
+            )
+            .await
+            {
+                Ok(Ok(resource)) => {
+                    let now = shared.settings.clock.now();
+                    shared.counters.create.record_between(start, now);
+                    let limits = &shared.settings.limits;
+                    let record = Record::new(limits, now, generation, fastrand::f64());
+                    return self.install(Item { resource, record });
+                }
+                Ok(Err(error)) => shared.note_failure(Some(error)),
+                Err(Late) => shared.note_failure(None),
+            }
+        }
+        self.vacate();
+    }
+
+    /// Checks a resource that was idle. One that is dead casts doubt on all that are idle.
+    pub(crate) async fn check(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let start = shared.settings.clock.now();
+        let limit = shared.settings.check_timeout;
+        let passed = match &mut self.ticket {
+            Some(ticket) => {
+                let resource = &mut shared.item_mut(ticket).resource;
+                matches!(
+                    within(&shared, limit, shared.manager.check(resource)).await,
+                    Ok(Ok(()))
+                )
+            }
+            None => false,
+        };
+        shared
+            .counters
+            .check
+            .record_between(start, shared.settings.clock.now());
+        if passed {
+            self.hand_on();
+        } else {
+            shared.suspect_idle(start);
+            self.destroy(CloseReason::CheckFailed);
+        }
+    }
+
+    /// Cleans what a holder left behind.
+    pub(crate) async fn reset(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let limit = shared.settings.reset_timeout;
+        let fate = match &mut self.ticket {
+            Some(ticket) => {
+                let resource = &mut shared.item_mut(ticket).resource;
+                within(&shared, limit, shared.manager.reset(resource)).await
+            }
+            None => return,
+        };
+        if matches!(fate, Ok(Ok(Fate::Keep))) {
+            self.hand_on();
+        } else {
+            self.destroy(CloseReason::ResetFailed);
+        }
+    }
+
+    /// Ends a healthy resource. The slot counts as taken until the manager is done.
+    pub(crate) async fn close(mut self, reason: CloseReason) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(ticket) = &mut self.ticket
+            && let Some(item) = shared.slots.open_mut(ticket).take()
+        {
+            shared.counters.count_closed(reason);
+            let closing = shared.manager.close(item.resource);
+            let _late = within(&shared, shared.settings.close_timeout, closing).await;
+        }
+        self.vacate();
+    }
+
+    /// Drops a resource that is good for nothing.
+    pub(crate) fn destroy(mut self, reason: CloseReason) {
+        if let Some(ticket) = &mut self.ticket {
+            self.shared.destroy(ticket, reason);
+        }
+        self.vacate();
+    }
+
+    /// Waits until creating may be tried. `false` when nobody wants a resource any more.
+    async fn wait_for_gate(&self) -> bool {
+        let shared = &self.shared;
+        let (gate, hopeless) = {
+            let roster = shared.roster.lock();
+            (
+                roster.gate,
+                roster.last_error.clone().filter(|_| roster.hopeless),
+            )
+        };
+        if shared.settings.clock.now() < gate {
+            if let Some(error) = hopeless {
+                shared
+                    .exchange
+                    .refuse_all(|| Refusal::Create(Arc::clone(&error)));
+            }
+            if !self.is_wanted() {
+                return false;
+            }
+            shared.settings.clock.sleep_until(gate).await;
+        }
+        self.is_wanted()
+    }
+
+    /// Whether the resource of this errand, one of those connecting, would have a use.
+    fn is_wanted(&self) -> bool {
+        let others = self.shared.count(Stage::Connecting).saturating_sub(1);
+        self.shared.wants_more(others)
+    }
+
+    fn install(mut self, item: Item<M::Resource>) {
+        self.shared.note_success();
+        if let Some(ticket) = &mut self.ticket {
+            *self.shared.slots.open_mut(ticket) = Some(item);
+        }
+        self.hand_on();
+    }
+
+    /// Hands on a resource that has just proven itself.
+    fn hand_on(mut self) {
+        if let Some(mut ticket) = self.ticket.take() {
+            let shared = &self.shared;
+            let now = shared.settings.clock.now();
+            let record = &mut shared.item_mut(&mut ticket).record;
+            record.tainted = false;
+            record.proven = now;
+            record.taken = now;
+            let (retires, _) = record.retirement(&shared.settings.limits, true);
+            shared.gauges[ticket.index()].set_retires(retires.as_nanos());
+            shared.hand_on(ticket, now);
+            shared.signal.notify_one();
+        }
+    }
+
+    fn vacate(mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.vacate(ticket);
+        }
+    }
+}
+
+impl<M: Manager> Drop for Errand<M> {
+    fn drop(&mut self) {
+        let Some(mut ticket) = self.ticket.take() else {
+            return;
+        };
+        if self.shared.slots.open(&ticket).is_some() {
+            self.shared.destroy(&mut ticket, CloseReason::Broken);
+        }
+        if std::thread::panicking() {
+            self.shared.note_failure(None);
+            self.shared.vacate(ticket);
+        } else {
+            self.shared.vacate(ticket);
+            self.shared.runtime_lost(self.epoch);
+        }
+    }
+}
+
+impl<M: Manager> Shared<M> {
+    /// Delays further attempts. A permanent failure reaches everybody who waits; `None` is an attempt
+    /// that took too long or panicked.
+    fn note_failure(&self, error: Option<M::Error>) {
+        self.counters
+            .create_failures
+            .fetch_add(1, Ordering::Relaxed);
+        let hopeless = error
+            .as_ref()
+            .is_some_and(|error| !self.manager.classify(error).is_transient());
+        let error = error.map(Arc::new);
+        let mut roster = self.roster.lock();
+        let now = self.settings.clock.now();
+        // Attempts that fail together widen the gap once, not once each.
+        if now >= roster.gate {
+            let delay = roster.delays.next().unwrap_or_default();
+            roster.gate = now.saturating_add(delay);
+        }
+        roster.hopeless = hopeless;
+        if error.is_some() {
+            roster.last_error.clone_from(&error);
+        }
+        drop(roster);
+        if let Some(error) = error.filter(|_| hopeless) {
+            tracing::warn!(pool = %self.settings.name, %error, "creating a resource is hopeless");
+            self.exchange
+                .refuse_all(|| Refusal::Create(Arc::clone(&error)));
+        }
+    }
+
+    fn note_success(&self) {
+        let mut roster = self.roster.lock();
+        roster.gate = Moment::ORIGIN;
+        roster.delays = self.settings.backoff.delays(fastrand::Rng::new());
+        roster.last_error = None;
+        roster.hopeless = false;
+    }
+}
+
+/// The output of `work`, unless `limit` passes first.
+async fn within<M: Manager, T>(
+    shared: &Shared<M>,
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Late> {
+    tokio::select! {
+        biased;
+        output = work => Ok(output),
+        () = shared.settings.clock.sleep(limit) => Err(Late),
+    }
+}

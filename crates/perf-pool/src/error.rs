@@ -1,0 +1,113 @@
+use crate::status::Status;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a pool did not hand out a resource. `E` is the manager's error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError<E: Error + 'static> {
+    /// The deadline passed. Says what was being waited for, for how long, and the last failure to
+    /// create a resource, if any.
+    #[error(transparent)]
+    Timeout(Box<Elapsed<E>>),
+    /// A resource could not be created, and trying again would not help.
+    #[error("could not create a resource")]
+    Create(#[source] Arc<E>),
+    /// Nothing is idle, and the caller would not wait.
+    #[error("no resource is idle ({0})")]
+    Exhausted(Status),
+    /// As many as may wait already do.
+    #[error("the queue is full ({0})")]
+    QueueFull(Status),
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    Closed,
+    /// Resources are created by tasks, and the caller is in no tokio runtime that could run them.
+    #[error("no tokio runtime runs that could create a resource")]
+    NoRuntime,
+    /// A setting that makes no sense.
+    #[error("{setting} {reason}")]
+    Misconfigured {
+        /// The builder's method.
+        setting: &'static str,
+        /// What is wrong with its value.
+        reason: &'static str,
+    },
+}
+
+/// The facts of a [`PoolError::Timeout`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Elapsed<E> {
+    /// What the pool was doing about it when the deadline passed.
+    pub phase: Phase,
+    /// How long the caller waited.
+    pub waited: Duration,
+    /// The pool at that time.
+    pub status: Status,
+    /// The last failure to create a resource since the last success.
+    pub last_error: Option<Arc<E>>,
+}
+
+/// What an acquire waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// For a holder to return a resource.
+    Queue,
+    /// For a resource to be created.
+    Connect,
+    /// For an idle resource to be checked.
+    Check,
+}
+
+impl<E: Error + 'static> PoolError<E> {
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_)
+        )
+    }
+
+    /// Whether the pool has more callers than it can serve, as opposed to a server that fails.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        match self {
+            Self::Timeout(elapsed) => elapsed.phase == Phase::Queue,
+            Self::Exhausted(_) | Self::QueueFull(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "a resource to be returned",
+            Self::Connect => "a resource to be created",
+            Self::Check => "an idle resource to be checked",
+        })
+    }
+}
+
+impl<E> fmt::Display for Elapsed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            phase,
+            waited,
+            status,
+            ..
+        } = self;
+        write!(f, "waited {waited:.1?} for {phase} ({status})")
+    }
+}
+
+impl<E: Error + 'static> Error for Elapsed<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last_error.as_deref().map(|error| error as _)
+    }
+}

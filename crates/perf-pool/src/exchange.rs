@@ -1,0 +1,269 @@
+//! Who waits, and who is next: idle slots and waiting tasks meet here.
+//!
+//! Idle slots form a lock-free stack; taking or returning one is a single compare-and-swap while
+//! nobody waits. Those who find nothing enrol in a first-come-first-served queue under a small lock,
+//! linked through their own futures, and raise a flag in the stack's word that sends every return
+//! through the queue. A slot that comes back is then handed to the first in line directly, and nobody
+//! overtakes. The alternative, to put it back and wake somebody who tries again, gives ten per cent
+//! more throughput and lets the unlucky wait twenty times as long.
+//!
+//! The exchange knows nothing of resources, clocks or runtimes: it trades [`Ticket`]s.
+#![cfg_attr(
+    not(loom),
+    allow(
+        unreachable_pub,
+        reason = "the loom models reach the exchange from outside"
+    )
+)]
+#![cfg_attr(
+    loom,
+    allow(
+        missing_docs,
+        reason = "what the models reach is no part of the interface"
+    )
+)]
+
+mod idle;
+mod slots;
+mod waiters;
+
+use crate::sync::{AtomicUsize, Mutex};
+use perf_core::Moment;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
+pub use idle::{IdleStack, Sighting};
+pub use slots::{Slots, Ticket};
+pub use waiters::{Outcome, Waiter, Waiters};
+
+/// The meeting place of idle slots and waiting tasks. `F` is why a whole queue was refused.
+#[derive(Debug)]
+pub struct Exchange<F> {
+    idle: IdleStack,
+    queue: Mutex<Queue<F>>,
+    /// The queue's length, to be read without its lock.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Queue<F> {
+    waiters: Waiters<F>,
+    /// When the next sweep is due, so that only an earlier deadline has to announce itself.
+    next_sweep: Moment,
+}
+
+/// What became of an attempt to enrol.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// It stands in line.
+    Queued {
+        /// Its deadline comes before the next sweep, which must be moved forward.
+        earliest: bool,
+    },
+    /// Something came back meanwhile: pop again.
+    Retry,
+    /// The line is as long as it may be.
+    Full,
+    /// Nothing will ever come back.
+    Closed,
+}
+
+impl<F> Exchange<F> {
+    pub fn new(slots: u32) -> Self {
+        Self {
+            idle: IdleStack::new(slots),
+            queue: Mutex::new(Queue {
+                waiters: Waiters::new(),
+                next_sweep: Moment::NEVER,
+            }),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes the slot that was idle for the shortest time.
+    #[inline]
+    pub fn pop(&self) -> Option<(Ticket, Sighting)> {
+        self.idle.pop()
+    }
+
+    /// Gives a usable slot to the first in line whose deadline is after `now`, or leaves it idle. After
+    /// [`Exchange::close`] it comes back as an error.
+    #[inline]
+    pub fn offer(&self, ticket: Ticket, now: Moment) -> Result<(), Ticket> {
+        match self.idle.push(ticket) {
+            Ok(()) => Ok(()),
+            Err(ticket) => self.serve(ticket, now),
+        }
+    }
+
+    /// Lines `waiter` up, unless `max` already wait. It must be withdrawn before it is dropped.
+    ///
+    /// `seen` is the caller's last pop, if what it popped turned out unusable.
+    pub fn enrol(
+        &self,
+        waiter: Pin<&Waiter<F>>,
+        waker: &Waker,
+        deadline: Moment,
+        seen: Option<Sighting>,
+        max: usize,
+    ) -> Enrolment {
+        let mut queue = self.queue.lock();
+        if self.idle.is_closed() {
+            return Enrolment::Closed;
+        }
+        if queue.waiters.len() >= max {
+            return Enrolment::Full;
+        }
+        if !self.idle.raise_waiters(seen) {
+            return Enrolment::Retry;
+        }
+        #[expect(unsafe_code, reason = "linking a waiter in place")]
+        // SAFETY: the waiter is pinned, and its owner calls `withdraw` before it goes.
+        unsafe {
+            queue.waiters.push_last(waiter, deadline, waker.clone());
+        }
+        self.waiting.store(queue.waiters.len(), Relaxed);
+        let earliest = deadline < queue.next_sweep;
+        queue.next_sweep = queue.next_sweep.min(deadline);
+        Enrolment::Queued { earliest }
+    }
+
+    /// How the wait of an enrolled `waiter` ended, or the promise to wake it then.
+    pub fn poll(&self, waiter: Pin<&Waiter<F>>, context: &Context<'_>) -> Poll<Outcome<F>> {
+        if let Some(outcome) = waiter.take_outcome() {
+            return Poll::Ready(outcome);
+        }
+        let mut queue = self.queue.lock();
+        if waiter.is_queued() {
+            queue.waiters.set_waker(waiter, context.waker());
+            return Poll::Pending;
+        }
+        drop(queue);
+        waiter.take_outcome().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes `waiter` out of the line. A slot that it was given meanwhile comes back.
+    pub fn withdraw(&self, waiter: Pin<&Waiter<F>>) -> Option<Ticket> {
+        {
+            let mut queue = self.queue.lock();
+            if waiter.is_queued() {
+                queue.waiters.unlink(waiter);
+                self.shrunk(&queue);
+                return None;
+            }
+        }
+        match waiter.take_outcome() {
+            Some(Outcome::Served(ticket)) => Some(ticket),
+            Some(Outcome::Expired | Outcome::Refused(_)) | None => None,
+        }
+    }
+
+    /// Ends every wait whose deadline is at or before `now`, if any is due. Returns when to come again.
+    pub fn sweep(&self, now: Moment) -> Moment {
+        let mut woken = Vec::new();
+        let mut queue = self.queue.lock();
+        if now < queue.next_sweep {
+            return queue.next_sweep;
+        }
+        queue.next_sweep = queue.waiters.expire(now, &mut woken);
+        let next = queue.next_sweep;
+        self.shrunk(&queue);
+        drop(queue);
+        woken.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    /// Refuses everybody who waits now.
+    pub fn refuse_all(&self, refusal: impl Fn() -> F) {
+        let mut woken = Vec::new();
+        let mut queue = self.queue.lock();
+        while let Ok(waker) = queue.waiters.settle_first(Outcome::Refused(refusal())) {
+            woken.extend(waker);
+        }
+        self.shrunk(&queue);
+        drop(queue);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes everybody who waits, to look around and wait on.
+    pub fn rouse(&self) {
+        let woken = self.queue.lock().waiters.wakers();
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Refuses pops, returns and enrolments from now on, and everybody who waits. Returns what was idle.
+    pub fn close(&self, refusal: impl Fn() -> F) -> Vec<Ticket> {
+        {
+            let _queue = self.queue.lock();
+            self.idle.close();
+        }
+        self.refuse_all(refusal);
+        self.idle.drain()
+    }
+
+    /// Takes everything idle, the most recently used first.
+    pub fn drain(&self) -> Vec<Ticket> {
+        self.idle.drain()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.idle.is_closed()
+    }
+
+    /// How many wait. A snapshot that may be outdated when it returns.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// The slow path of [`Exchange::offer`]: somebody waits, or did a moment ago.
+    fn serve(&self, mut ticket: Ticket, now: Moment) -> Result<(), Ticket> {
+        // Two places, because the common case of one served waiter must not allocate.
+        let (mut expired_wakers, mut served_waker) = (Vec::new(), None);
+        let mut result = Ok(());
+        let mut queue = self.queue.lock();
+        loop {
+            if self.idle.is_closed() {
+                result = Err(ticket);
+                break;
+            }
+            let expired = queue
+                .waiters
+                .first_deadline()
+                .is_some_and(|deadline| deadline <= now);
+            if expired {
+                expired_wakers.extend(queue.waiters.settle_first(Outcome::Expired).ok().flatten());
+                continue;
+            }
+            match queue.waiters.settle_first(Outcome::Served(ticket)) {
+                Ok(waker) => {
+                    served_waker = waker;
+                    break;
+                }
+                Err(Outcome::Served(unclaimed)) => ticket = unclaimed,
+                Err(Outcome::Expired | Outcome::Refused(_)) => unreachable!("it was `Served`"),
+            }
+            // Nobody is left. With the flag down under the lock, the push can fail only by closing.
+            self.shrunk(&queue);
+            match self.idle.push(ticket) {
+                Ok(()) => break,
+                Err(refused) => ticket = refused,
+            }
+        }
+        self.shrunk(&queue);
+        drop(queue);
+        expired_wakers
+            .into_iter()
+            .chain(served_waker)
+            .for_each(Waker::wake);
+        result
+    }
+
+    /// Publishes the queue's length, and lowers the flag with the last waiter.
+    fn shrunk(&self, queue: &Queue<F>) {
+        self.waiting.store(queue.waiters.len(), Relaxed);
+        if queue.waiters.is_empty() {
+            self.idle.lower_waiters();
+        }
+    }
+}

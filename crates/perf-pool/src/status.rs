@@ -1,0 +1,185 @@
+use crate::health::CloseReason;
+use perf_core::{Histogram, Summary};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// A pool's resources by what becomes of them now. Each slot is counted once, in one pass, so the
+/// figures add up to at most `max_size` whatever happens meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The most resources there may be.
+    pub max_size: usize,
+    /// Ready to be handed out.
+    pub idle: usize,
+    /// With a holder.
+    pub in_use: usize,
+    /// Being created, or waiting to be tried again.
+    pub connecting: usize,
+    /// Being checked or cleaned.
+    pub checking: usize,
+    /// Being closed.
+    pub closing: usize,
+    /// Callers in line.
+    pub waiting: usize,
+}
+
+impl Status {
+    /// Resources that exist or are being created.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.idle + self.in_use + self.connecting + self.checking + self.closing
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            max_size,
+            idle,
+            in_use,
+            waiting,
+            ..
+        } = self;
+        write!(
+            f,
+            "{in_use} of {max_size} in use, {idle} idle, {waiting} waiting"
+        )?;
+        for (count, what) in [
+            (self.connecting, "connecting"),
+            (self.checking, "checking"),
+            (self.closing, "closing"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a pool has done since it was built.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Resources handed out.
+    pub acquired: u64,
+    /// How long those waited who had to. Those who found something idle are not in it.
+    pub wait: Summary,
+    /// How long holders kept resources; shorter than the clock's resolution counts as zero.
+    pub hold: Summary,
+    /// How long creating took, successes only; its count is that of resources created.
+    pub create: Summary,
+    /// How long checks after idling took.
+    pub check: Summary,
+    /// Attempts to create that failed or took too long.
+    pub create_failures: u64,
+    /// Callers whose deadline passed.
+    pub timeouts: u64,
+    /// Callers turned away because too many waited.
+    pub refused: u64,
+    /// Resources given up, by reason; reasons that never occurred are left out.
+    pub closed: Vec<(CloseReason, u64)>,
+}
+
+/// The counters behind [`Metrics`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) wait: Histogram,
+    pub(crate) hold: Histogram,
+    pub(crate) create: Histogram,
+    pub(crate) check: Histogram,
+    pub(crate) create_failures: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    closed: [AtomicU64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
+        self.closed[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn metrics(&self, acquired: u64) -> Metrics {
+        let closed = CloseReason::ALL.into_iter().zip(&self.closed);
+        Metrics {
+            acquired,
+            wait: self.wait.snapshot().summary(),
+            hold: self.hold.snapshot().summary(),
+            create: self.create.snapshot().summary(),
+            check: self.check.snapshot().summary(),
+            create_failures: self.create_failures.load(Relaxed),
+            timeouts: self.timeouts.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            closed: closed
+                .map(|(reason, count)| (reason, count.load(Relaxed)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+        }
+    }
+}
+
+/// What anybody may read of one slot, whoever holds it. Written by the holder of its ticket alone.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    stage: AtomicU8,
+    served: AtomicU64,
+    retires: AtomicU64,
+}
+
+/// Where a slot's resource is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Vacant,
+    Connecting,
+    Idle,
+    InUse,
+    /// Being checked or cleaned, and likely to come back.
+    Checking,
+    /// Being checked because another was found dead, and likely to be dead itself.
+    Suspect,
+    Closing,
+}
+
+impl Gauge {
+    const STAGES: [Stage; 7] = [
+        Stage::Vacant,
+        Stage::Connecting,
+        Stage::Idle,
+        Stage::InUse,
+        Stage::Checking,
+        Stage::Suspect,
+        Stage::Closing,
+    ];
+
+    pub(crate) fn stage(&self) -> Stage {
+        Self::STAGES[usize::from(self.stage.load(Relaxed))]
+    }
+
+    #[inline]
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+    }
+
+    /// Counts a hand-out. A plain load and store: the ticket's holder is the only writer.
+    #[inline]
+    pub(crate) fn count_served(&self) {
+        self.served
+            .store(self.served.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Relaxed)
+    }
+
+    /// When it is to be given up if it stays idle, in nanoseconds of the pool's clock.
+    pub(crate) fn retires(&self) -> u64 {
+        self.retires.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_retires(&self, nanos: u64) {
+        self.retires.store(nanos, Relaxed);
+    }
+}

@@ -1,0 +1,224 @@
+use crate::support::{Probe, TestResult, settle};
+use perf_core::{Clock, SystemClock};
+use perf_pool::CloseReason;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_idle_is_checked() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().build()?;
+    for _ in 0..100 {
+        drop(pool.acquire().await?);
+    }
+    assert_eq!(probe.0.checks.load(SeqCst), 0);
+    tokio::time::advance(2 * SECOND).await;
+    for _ in 0..100 {
+        drop(pool.acquire().await?);
+    }
+    assert_eq!((probe.0.checks.load(SeqCst), probe.created()), (1, 1));
+    assert_eq!(pool.metrics().check.count, 1);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_serves_the_waiter_before_its_connect_is_done() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(2).build()?;
+    let held = pool.acquire().await?;
+    probe.0.create_millis.store(60_000, SeqCst);
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(|guard| guard.number) }
+    });
+    settle().await;
+    assert_eq!(pool.status().connecting, 1);
+    drop(held);
+    assert_eq!(waiting.await??, 0);
+    Ok(())
+}
+
+/// 50 short jobs meet a pool of 5 idle resources whose server takes 150 ms to accept another.
+#[tokio::test(start_paused = true)]
+async fn a_spike_is_served_from_returns_and_not_by_connecting() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(50).max_connecting(2).build()?;
+    let idle: Vec<_> = futures_util::future::join_all((0..5).map(|_| pool.acquire())).await;
+    assert!(idle.iter().all(Result::is_ok));
+    drop(idle);
+    probe.0.create_millis.store(150, SeqCst);
+    let attempts = probe.0.attempts.load(SeqCst);
+    let start = SystemClock.now();
+    let jobs = (0..50).map(|_| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let _guard = pool.acquire().await.unwrap();
+            SystemClock.sleep(Duration::from_millis(2)).await;
+        })
+    });
+    for job in jobs.collect::<Vec<_>>() {
+        job.await?;
+    }
+    let took = SystemClock.now().since(start);
+    assert!(took <= Duration::from_millis(40), "{took:?}");
+    assert!(probe.0.attempts.load(SeqCst) - attempts <= 2);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_outlives_the_caller_who_caused_it() -> TestResult {
+    let probe = Probe::default();
+    probe.0.create_millis.store(400, SeqCst);
+    let pool = probe.pool().build()?;
+    for _ in 0..4 {
+        let impatient = pool.acquire_within(Duration::from_millis(150)).await;
+        if impatient.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(probe.0.attempts.load(SeqCst), 1);
+    assert_eq!(pool.acquire().await?.number, 0);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_limit_connect_at_once() -> TestResult {
+    let probe = Probe::default();
+    probe.0.create_millis.store(100, SeqCst);
+    let pool = probe.pool().max_size(30).max_connecting(3).build()?;
+    let all = futures_util::future::join_all((0..30).map(|_| pool.acquire())).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(probe.0.most_creating.load(SeqCst), 3);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_dead_resource_has_all_idle_ones_checked_at_once() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(64).max_connecting(64).build()?;
+    let all = futures_util::future::join_all((0..64).map(|_| pool.acquire())).await;
+    drop(all);
+    tokio::time::advance(5 * SECOND).await;
+    probe.0.check_hangs.store(true, SeqCst);
+    let start = SystemClock.now();
+    let fresh = pool.acquire().await?.number;
+    assert_eq!(fresh, 64);
+    let waited = SystemClock.now().since(start);
+    assert!(waited <= SECOND + SECOND / 5, "{waited:?}");
+    SystemClock.sleep(SECOND + SECOND / 10).await;
+    settle().await;
+    assert_eq!((probe.alive(), probe.0.checks.load(SeqCst)), (1, 64));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_resources_are_closed_down_to_the_minimum() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe
+        .pool()
+        .max_size(8)
+        .min_idle(2)
+        .max_connecting(8)
+        .build()?;
+    drop(futures_util::future::join_all((0..8).map(|_| pool.acquire())).await);
+    assert_eq!(probe.alive(), 8);
+    SystemClock.sleep(11 * MINUTE).await;
+    settle().await;
+    assert_eq!(probe.alive(), 2);
+    assert_eq!(pool.metrics().closed, [(CloseReason::Idle, 6)]);
+    assert_eq!(probe.0.closed.load(SeqCst), 6);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_minimum_is_kept_ready_from_the_first_acquire_on() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(8).min_idle(4).build()?;
+    let _held = pool.acquire().await?;
+    settle().await;
+    assert_eq!(pool.status().idle, 4);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn lifetimes_end_spread_out_and_not_together() -> TestResult {
+    let probe = Probe::default();
+    let lifetime = 30 * MINUTE;
+    let pool = probe.pool().max_size(64).max_connecting(64);
+    let pool = pool.max_lifetime(lifetime).idle_timeout(None).build()?;
+    drop(futures_util::future::join_all((0..64).map(|_| pool.acquire())).await);
+    assert_eq!(probe.alive(), 64);
+    SystemClock.sleep(lifetime.mul_f64(0.74)).await;
+    assert_eq!(probe.alive(), 64);
+    let mut most_in_one_window = 0;
+    for _ in 0..26 {
+        let before = probe.alive();
+        SystemClock.sleep(lifetime / 100).await;
+        settle().await;
+        most_in_one_window = most_in_one_window.max(before - probe.alive());
+    }
+    assert_eq!(probe.alive(), 0);
+    assert!(most_in_one_window <= 10, "{most_in_one_window}");
+    assert_eq!(pool.metrics().closed, [(CloseReason::Lifetime, 64)]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_resource_is_replaced_when_it_is_returned() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_lifetime(10 * MINUTE).build()?;
+    let guard = pool.acquire().await?;
+    SystemClock.sleep(11 * MINUTE).await;
+    drop(guard);
+    assert_eq!(pool.acquire().await?.number, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_resource_is_used_as_often_as_allowed() -> TestResult {
+    let pool = Probe::default().pool().max_uses(2).build()?;
+    let mut numbers = Vec::new();
+    for _ in 0..5 {
+        numbers.push(pool.acquire().await?.number);
+    }
+    assert_eq!(numbers, [0, 0, 1, 1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn invalidation_replaces_idle_and_lent_resources() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(2).build()?;
+    let (idle, held) = (pool.acquire().await?, pool.acquire().await?);
+    drop(idle);
+    pool.invalidate_all();
+    settle().await;
+    assert_eq!(probe.alive(), 1);
+    drop(held);
+    assert_eq!(pool.acquire().await?.number, 2);
+    assert_eq!(pool.metrics().closed, [(CloseReason::Invalidated, 2)]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_manager_costs_no_slot() -> TestResult {
+    let probe = Probe::default();
+    probe.0.panics.store(true, SeqCst);
+    let pool = probe
+        .pool()
+        .max_size(2)
+        .acquire_timeout(20 * SECOND)
+        .build()?;
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(|guard| guard.number) }
+    });
+    settle().await;
+    probe.0.panics.store(false, SeqCst);
+    assert_eq!(waiting.await??, 0);
+    assert_eq!(pool.status().size(), 1);
+    Ok(())
+}

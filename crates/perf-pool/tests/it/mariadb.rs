@@ -1,0 +1,37 @@
+use crate::servers::server_suite;
+use perf_pool::MySqlManager;
+use perf_testkit::MariaDbServer;
+
+server_suite!(MySqlManager);
+
+const SLEEP: &str = "SELECT sleep(10)";
+
+fn connect_through(max_size: u32) -> TestResult<(FaultProxy, Pool<MySqlManager>)> {
+    let server = MariaDbServer::shared()?;
+    let proxy = FaultProxy::start(server.address())?;
+    let manager = MySqlManager::from_url(&server.database()?.url_through(proxy.address()))?;
+    Ok((proxy, Pool::builder(manager).max_size(max_size).build()?))
+}
+
+async fn is_in_transaction(guard: &mut Pooled<MySqlManager>) -> sqlx::Result<bool> {
+    let open: u64 = sqlx::query_scalar("SELECT @@in_transaction")
+        .fetch_one(guard)
+        .await?;
+    Ok(open != 0)
+}
+
+#[tokio::test]
+async fn a_wrong_password_fails_at_once_with_the_cause() -> TestResult {
+    let address = MariaDbServer::shared()?.address();
+    let manager = MySqlManager::from_url(&format!("mysql://nobody:wrong@{address}/none"))?;
+    let pool = Pool::builder(manager).build()?;
+    let error = pool.acquire().await.map(drop).unwrap_err();
+    assert!(
+        matches!(&error, perf_pool::PoolError::Create(_)),
+        "{error:?}"
+    );
+    let source = std::error::Error::source(&error).ok_or("no source")?;
+    assert!(source.to_string().contains("Access denied"), "{source}");
+    assert_eq!(pool.metrics().create_failures, 1);
+    Ok(())
+}

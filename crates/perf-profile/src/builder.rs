@@ -1,0 +1,135 @@
+use crate::n_plus_one::Thresholds;
+use crate::profiler::Profiler;
+use crate::queries::SlowQuery;
+use perf_core::{Clock, Dialect, SystemClock};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Level;
+
+/// Sets up a [`Profiler`]. Every setting has a default, and none can be invalid.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ProfilerBuilder {
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) statement_level: Level,
+    pub(crate) slow_query: Duration,
+    pub(crate) slow_query_log: Option<SlowQueryLog>,
+    pub(crate) repetition: Thresholds,
+    pub(crate) max_statements: usize,
+    pub(crate) max_request_names: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Where slow executions are told.
+#[derive(Clone)]
+pub(crate) struct SlowQueryLog(pub(crate) Arc<dyn Fn(&SlowQuery) + Send + Sync>);
+
+impl fmt::Debug for SlowQueryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SlowQueryLog")
+    }
+}
+
+impl ProfilerBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings {
+                name: "profiler".into(),
+                dialect: Dialect::Postgres,
+                statement_level: Level::DEBUG,
+                slow_query: Duration::from_millis(100),
+                slow_query_log: None,
+                repetition: Thresholds {
+                    repeats: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
+                    time: Duration::from_millis(50),
+                },
+                max_statements: 1_000,
+                max_request_names: 1_000,
+                clock: Arc::new(SystemClock),
+            },
+        }
+    }
+
+    /// The name under which [`Inspect`](perf_core::Inspect) shows it. Default: `"profiler"`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Whose SQL the statements are. Default: Postgres.
+    ///
+    /// sqlx does not tell which database a statement went to. It matters to quotes, comments and
+    /// placeholders; with `MySql`, text in double quotes is a value, which a fingerprint never keeps.
+    pub const fn dialect(mut self, dialect: Dialect) -> Self {
+        self.settings.dialect = dialect;
+        self
+    }
+
+    /// The level at which the connections log their statements, for [`Profiler::verify`] to check.
+    /// Default: debug, as sqlx's own.
+    pub const fn statement_level(mut self, level: Level) -> Self {
+        self.settings.statement_level = level;
+        self
+    }
+
+    /// From when on an execution is kept as slow. Default: 100 ms.
+    pub const fn slow_query(mut self, threshold: Duration) -> Self {
+        self.settings.slow_query = threshold;
+        self
+    }
+
+    /// Tells `log` of each slow execution, on the thread that reports it. It must not block, nor emit
+    /// `tracing` events: it runs inside one.
+    ///
+    /// Without it, the newest 128 are kept for [`Snapshot::slow_queries`](crate::Snapshot::slow_queries)
+    /// all the same.
+    pub fn on_slow_query(mut self, log: impl Fn(&SlowQuery) + Send + Sync + 'static) -> Self {
+        self.settings.slow_query_log = Some(SlowQueryLog(Arc::new(log)));
+        self
+    }
+
+    /// How often one request must repeat a lookup for it to be an N+1. Default: 5.
+    pub const fn repeats(mut self, repeats: NonZeroU32) -> Self {
+        self.settings.repetition.repeats = repeats;
+        self
+    }
+
+    /// What repeated lookups must have taken in total when no query explains them. Default: 50 ms.
+    pub const fn unexplained_time(mut self, time: Duration) -> Self {
+        self.settings.repetition.time = time;
+        self
+    }
+
+    /// How many statements have figures of their own; further ones share `"<other>"`. Default: 1,000.
+    pub const fn max_statements(mut self, statements: usize) -> Self {
+        self.settings.max_statements = statements;
+        self
+    }
+
+    /// How many names of requests have figures of their own; further ones share `"<other>"`.
+    /// Default: 1,000.
+    pub const fn max_request_names(mut self, names: usize) -> Self {
+        self.settings.max_request_names = names;
+        self
+    }
+
+    /// The clock of requests and queries. Functions are timed by the processor's own counter.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
+        self
+    }
+
+    /// The profiler, with the recording of functions switched on.
+    #[must_use]
+    pub fn build(self) -> Profiler {
+        Profiler::new(self.settings)
+    }
+}

@@ -1,0 +1,207 @@
+use super::Callsite;
+use parking_lot::Mutex;
+use perf_core::Histogram;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// The node of a call site's last call on one thread.
+pub type Slot = Cell<Option<&'static Node>>;
+
+/// Deeper calls are counted as truncated; their time stays with the caller.
+const MAX_DEPTH: u32 = 128;
+/// A lane's most nodes. A program that takes more distinct paths on one thread loses the further ones.
+const MAX_NODES: usize = 16_384;
+
+/// The counters of one thread at a time.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// The node that the thread is in, 0 outside all of them.
+    current: AtomicU32,
+    paths: Mutex<Paths>,
+}
+
+#[derive(Debug, Default)]
+struct Paths {
+    nodes: Vec<&'static Node>,
+    children: HashMap<(u32, usize), &'static Node>,
+    histograms: HashMap<usize, &'static Histogram>,
+}
+
+/// One call path's counters. All but the cancellations are written by the lane's owner alone.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) callsite: &'static Callsite,
+    pub(super) parent: u32,
+    pub(super) calls: AtomicU64,
+    /// Ticks spent on a thread, in calls and polls.
+    pub(super) busy: AtomicU64,
+    /// Ticks that futures which completed here have waited.
+    pub(super) idle: AtomicU64,
+    pub(super) polls: AtomicU64,
+    /// Futures dropped before they completed. Any thread may drop one.
+    pub(super) cancelled: AtomicU64,
+    pub(super) latency: &'static Histogram,
+    id: u32,
+    depth: u32,
+    lane: &'static Lane,
+}
+
+static LANES: Mutex<Vec<&'static Lane>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<&'static Lane>> = Mutex::new(Vec::new());
+static TRUNCATED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static LANE: Cell<Option<&'static Lane>> = const { Cell::new(None) };
+    static LEASE: Lease = Lease::take();
+}
+
+/// Gives the lane back when its thread ends.
+struct Lease(&'static Lane);
+
+impl Lease {
+    fn take() -> Self {
+        let free = FREE.lock().pop();
+        let lane = free.unwrap_or_else(|| {
+            let lane: &'static Lane = Box::leak(Box::default());
+            LANES.lock().push(lane);
+            lane
+        });
+        lane.current.store(0, Relaxed);
+        Self(lane)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Destructors of other thread-locals may still call profiled code: it then finds no lane.
+        LANE.set(None);
+        FREE.lock().push(self.0);
+    }
+}
+
+impl Lane {
+    fn child(&'static self, callsite: &'static Callsite) -> Option<&'static Node> {
+        let mut paths = self.paths.lock();
+        let parent = self.current.load(Relaxed);
+        if let Some(node) = paths.children.get(&(parent, callsite.key())) {
+            return Some(*node);
+        }
+        let above = parent
+            .checked_sub(1)
+            .map(|index| paths.nodes[index as usize]);
+        let depth = above.map_or(1, |node| node.depth + 1);
+        if depth > MAX_DEPTH || paths.nodes.len() >= MAX_NODES {
+            return None;
+        }
+        Some(paths.add(self, callsite, parent, depth))
+    }
+}
+
+impl Paths {
+    fn add(
+        &mut self,
+        lane: &'static Lane,
+        callsite: &'static Callsite,
+        parent: u32,
+        depth: u32,
+    ) -> &'static Node {
+        let latency = self.histograms.entry(callsite.key());
+        let node: &'static Node = Box::leak(Box::new(Node {
+            callsite,
+            parent,
+            calls: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            latency: latency.or_insert_with(|| Box::leak(Box::default())),
+            // At most `MAX_NODES`, far below the type's range.
+            id: u32::try_from(self.nodes.len() + 1).unwrap_or(u32::MAX),
+            depth,
+            lane,
+        }));
+        self.nodes.push(node);
+        self.children.insert((parent, callsite.key()), node);
+        node
+    }
+}
+
+impl Node {
+    /// The node of a call of `callsite` from where this thread stands; `None` when there is no room.
+    #[inline]
+    pub(super) fn of(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
+        match (slot.get(), LANE.get()) {
+            (Some(node), Some(lane))
+                if std::ptr::eq(node.lane, lane) && lane.current.load(Relaxed) == node.parent =>
+            {
+                Some(node)
+            }
+            _ => Self::find(callsite, slot),
+        }
+    }
+
+    #[cold]
+    fn find(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
+        let lane = LANE.get().or_else(|| {
+            let lane = LEASE.try_with(|lease| lease.0).ok();
+            LANE.set(lane);
+            lane
+        });
+        let node = lane.and_then(|lane| lane.child(callsite));
+        match node {
+            Some(node) => slot.set(Some(node)),
+            None => _ = TRUNCATED.fetch_add(1, Relaxed),
+        }
+        node
+    }
+
+    /// Makes this the node that its thread stands in.
+    #[inline]
+    pub(super) fn enter(&self) {
+        self.lane.current.store(self.id, Relaxed);
+    }
+
+    /// Returns to the caller's node.
+    #[inline]
+    pub(super) fn leave(&self) {
+        self.lane.current.store(self.parent, Relaxed);
+    }
+}
+
+/// Adds to a counter that only this thread writes.
+#[inline]
+pub(super) fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+/// The nodes of every lane, each lane's parents before their children.
+pub(super) fn nodes() -> Vec<Vec<&'static Node>> {
+    let lanes = LANES.lock().clone();
+    lanes
+        .iter()
+        .map(|lane| lane.paths.lock().nodes.clone())
+        .collect()
+}
+
+/// Calls that were too deep, or took too many distinct paths, to have a node of their own.
+pub(crate) fn truncated_calls() -> u64 {
+    TRUNCATED.load(Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_have_ended_leave_their_lanes_to_others() {
+        let before = LANES.lock().len();
+        for _ in 0..500 {
+            let thread =
+                std::thread::spawn(|| _ = LEASE.with(|lease| lease.0.current.load(Relaxed)));
+            thread.join().unwrap();
+        }
+        // Tests beside this one may take a lane each.
+        assert!(LANES.lock().len() <= before + 32);
+    }
+}

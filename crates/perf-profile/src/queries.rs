@@ -1,0 +1,23 @@
+//! Statements and the requests that ran them.
+//!
+//! sqlx reports each statement as a `tracing` event. The layer reads it where it is emitted, takes the
+//! text's fingerprint, and looks up the spans around it for the request that it belongs to. On SQLite
+//! that event comes from a worker thread, where neither task-locals nor thread-locals know the
+//! request; but sqlx enters the caller's span there, so the span does.
+
+mod book;
+mod event;
+mod layer;
+mod request;
+mod requests;
+mod stats;
+mod wrapped;
+
+pub use layer::{QueryEvents, QueryRecorder, SqlLayer};
+pub use request::RequestScope;
+pub use stats::{QueryStats, RequestStats, SlowQuery};
+pub use wrapped::Wrapped;
+
+pub(crate) use book::{Book, Observed};
+pub(crate) use request::RequestState;
+pub(crate) use requests::Requests;

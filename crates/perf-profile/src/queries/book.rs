@@ -1,0 +1,209 @@
+use super::{QueryStats, RequestState, SlowQuery};
+use crate::builder::{Settings, SlowQueryLog};
+use crate::n_plus_one::Execution;
+use crate::sql::{Fingerprint, Statement};
+use ahash::RandomState;
+use parking_lot::Mutex;
+use perf_core::Histogram;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Texts whose fingerprints are remembered. Programs that write values into their SQL have more, and
+/// pay for the lexer each time.
+const MAX_TEXTS: usize = 4_096;
+/// Slow executions that are kept, the newest.
+const MAX_SLOW: usize = 128;
+
+/// Every statement seen, and what it did.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    hasher: RandomState,
+    pages: Mutex<Pages>,
+    slow: Mutex<VecDeque<SlowQuery>>,
+    executions: AtomicU64,
+    unscoped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// By the hash of the text as it was sent. The key is random per process and 64 bits wide: two of
+    /// 4,096 texts collide once in 10¹² processes.
+    texts: HashMap<u64, Arc<Entry>>,
+    statements: HashMap<Fingerprint, Arc<Entry>>,
+    other: Option<Arc<Entry>>,
+}
+
+/// One statement's counters.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(super) statement: Statement,
+    latency: Histogram,
+    rows_returned: AtomicU64,
+    rows_affected: AtomicU64,
+}
+
+/// What sqlx says of one execution.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) rows_returned: u64,
+    pub(crate) rows_affected: u64,
+    pub(crate) elapsed: Duration,
+}
+
+impl Book {
+    /// The counters of the statement that `sql` is.
+    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> Arc<Entry> {
+        let hash = self.hasher.hash_one(sql);
+        if let Some(entry) = self.pages.lock().texts.get(&hash) {
+            return Arc::clone(entry);
+        }
+        let statement = Statement::parse(sql, settings.dialect);
+        self.pages
+            .lock()
+            .add(hash, statement, settings.max_statements)
+    }
+
+    /// Counts one execution, for `request` if it belongs to one.
+    pub(super) fn record(
+        &self,
+        entry: &Arc<Entry>,
+        observed: Observed,
+        request: Option<&RequestState>,
+        settings: &Settings,
+    ) {
+        self.executions.fetch_add(1, Relaxed);
+        entry.latency.record_duration(observed.elapsed);
+        entry
+            .rows_returned
+            .fetch_add(observed.rows_returned, Relaxed);
+        entry
+            .rows_affected
+            .fetch_add(observed.rows_affected, Relaxed);
+        match request {
+            Some(request) => {
+                let ended = settings.clock.now();
+                let execution = Execution {
+                    fingerprint: entry.statement.fingerprint(),
+                    shape: entry.statement.shape(),
+                    started: ended.saturating_sub(observed.elapsed),
+                    ended,
+                    rows: observed.rows_returned,
+                };
+                request.record(entry, execution);
+            }
+            None => _ = self.unscoped.fetch_add(1, Relaxed),
+        }
+        if observed.elapsed >= settings.slow_query {
+            self.keep(entry, observed, request, settings);
+        }
+    }
+
+    fn keep(
+        &self,
+        entry: &Entry,
+        observed: Observed,
+        request: Option<&RequestState>,
+        settings: &Settings,
+    ) {
+        let slow = SlowQuery {
+            fingerprint: entry.statement.fingerprint(),
+            text: entry.statement.text().to_owned(),
+            elapsed: observed.elapsed,
+            rows_returned: observed.rows_returned,
+            request: request.map(|request| (*request.name).to_owned()),
+        };
+        if let Some(SlowQueryLog(log)) = &settings.slow_query_log {
+            log(&slow);
+        }
+        let mut kept = self.slow.lock();
+        if kept.len() == MAX_SLOW {
+            kept.pop_front();
+        }
+        kept.push_back(slow);
+    }
+
+    /// Every statement, the one that took longest in total first.
+    pub(crate) fn queries(&self) -> Vec<QueryStats> {
+        let pages = self.pages.lock();
+        let entries: Vec<_> = pages
+            .statements
+            .values()
+            .chain(&pages.other)
+            .map(Arc::clone)
+            .collect();
+        drop(pages);
+        let mut queries: Vec<_> = entries.iter().map(|entry| entry.stats()).collect();
+        queries.sort_by(|a, b| {
+            b.latency
+                .sum
+                .cmp(&a.latency.sum)
+                .then_with(|| a.text.cmp(&b.text))
+        });
+        queries
+    }
+
+    /// The newest slow executions, oldest first.
+    pub(crate) fn slow(&self) -> Vec<SlowQuery> {
+        self.slow.lock().iter().cloned().collect()
+    }
+
+    /// All executions.
+    pub(crate) fn executions(&self) -> u64 {
+        self.executions.load(Relaxed)
+    }
+
+    /// Executions outside every request.
+    pub(crate) fn unscoped(&self) -> u64 {
+        self.unscoped.load(Relaxed)
+    }
+}
+
+impl Pages {
+    fn add(&mut self, hash: u64, statement: Statement, max_statements: usize) -> Arc<Entry> {
+        let full = self.statements.len() >= max_statements;
+        let entry = match self.statements.get(&statement.fingerprint()) {
+            Some(entry) => Arc::clone(entry),
+            None if full => Arc::clone(
+                self.other
+                    .get_or_insert_with(|| Entry::new(Statement::other())),
+            ),
+            None => {
+                let entry = Entry::new(statement);
+                self.statements
+                    .insert(entry.statement.fingerprint(), Arc::clone(&entry));
+                entry
+            }
+        };
+        if self.texts.len() >= MAX_TEXTS {
+            self.texts.clear();
+        }
+        self.texts.insert(hash, Arc::clone(&entry));
+        entry
+    }
+}
+
+impl Entry {
+    fn new(statement: Statement) -> Arc<Self> {
+        Arc::new(Self {
+            statement,
+            latency: Histogram::new(),
+            rows_returned: AtomicU64::new(0),
+            rows_affected: AtomicU64::new(0),
+        })
+    }
+
+    fn stats(&self) -> QueryStats {
+        let latency = self.latency.snapshot().summary();
+        QueryStats {
+            fingerprint: self.statement.fingerprint(),
+            text: self.statement.text().to_owned(),
+            shape: self.statement.shape(),
+            count: latency.count,
+            rows_returned: self.rows_returned.load(Relaxed),
+            rows_affected: self.rows_affected.load(Relaxed),
+            latency,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+use super::book::Entry;
+use super::{Observed, RequestState};
+use crate::profiler::{PROBE, Shared};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Metadata};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+pub(super) const QUERY_TARGET: &str = "sqlx::query";
+pub(super) const REQUEST_TARGET: &str = "perf_profile::request";
+/// sqlx ends the summary of a statement with this when it is not the whole of it.
+const CUT: &str = " …";
+
+/// Whether the profiler has a use for a span or event.
+pub(super) fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    matches!(metadata.target(), QUERY_TARGET | REQUEST_TARGET)
+}
+
+/// A request as its span's extensions hold it; the registry drops them when the span closes.
+struct OpenRequest {
+    state: Arc<RequestState>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.shared
+            .requests
+            .close(&self.state, &self.shared.settings);
+    }
+}
+
+/// Makes a request of a new span if it is one.
+pub(super) fn open<'a, R>(
+    shared: &Arc<Shared>,
+    attributes: &Attributes<'_>,
+    registry: &'a R,
+    id: &Id,
+) where
+    R: LookupSpan<'a>,
+{
+    if attributes.metadata().target() != REQUEST_TARGET {
+        return;
+    }
+    let mut name = Name(String::new());
+    attributes.record(&mut name);
+    if name.0 == PROBE {
+        shared.probes.fetch_add(1, Relaxed);
+    } else if let Some(span) = registry.span(id) {
+        let state = shared.requests.open(&name.0, &shared.settings);
+        let shared = Arc::clone(shared);
+        span.extensions_mut().replace(OpenRequest { state, shared });
+    }
+}
+
+/// Records an event if it tells of a statement.
+///
+/// `registry` holds the spans. It must not be one that shows only what some filter lets through: those
+/// look beyond a hidden span by the stack of spans that *this thread* has entered, and SQLite's worker
+/// has entered only the innermost, so a request around a span of the application would be lost.
+pub(super) fn record<'a, R>(
+    shared: &Shared,
+    event: &Event<'_>,
+    registry: &'a R,
+    current: Option<&Id>,
+) where
+    R: LookupSpan<'a>,
+{
+    if event.metadata().target() != QUERY_TARGET {
+        return;
+    }
+    let mut query = Query {
+        shared,
+        entry: None,
+        observed: Observed {
+            rows_returned: 0,
+            rows_affected: 0,
+            elapsed: Duration::ZERO,
+        },
+    };
+    event.record(&mut query);
+    let Query {
+        entry: Some(entry),
+        observed,
+        ..
+    } = query
+    else {
+        return;
+    };
+    let contextual = current.filter(|_| !event.is_root());
+    let request = event
+        .parent()
+        .or(contextual)
+        .and_then(|id| request_of(&registry.span(id)?));
+    shared
+        .book
+        .record(&entry, observed, request.as_deref(), &shared.settings);
+}
+
+fn request_of<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<Arc<RequestState>> {
+    span.scope().find_map(|span| {
+        span.extensions()
+            .get::<OpenRequest>()
+            .map(|request| Arc::clone(&request.state))
+    })
+}
+
+/// Reads a request's name off its span.
+struct Name(String);
+
+impl Visit for Name {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "name" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// Reads a statement off sqlx's event, without copying its text.
+struct Query<'a> {
+    shared: &'a Shared,
+    entry: Option<Arc<Entry>>,
+    observed: Observed,
+}
+
+impl Visit for Query<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // The text stands in `db.statement`, unless the summary already is all of it.
+        let text = match field.name() {
+            "summary" if !value.ends_with(CUT) => value,
+            "db.statement" => value.trim(),
+            _ => return,
+        };
+        if !text.is_empty() {
+            self.entry = Some(self.shared.book.entry(text, &self.shared.settings));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "rows_returned" => self.observed.rows_returned = value,
+            "rows_affected" => self.observed.rows_affected = value,
+            _ => {}
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if field.name() == "elapsed_secs" {
+            self.observed.elapsed = Duration::try_from_secs_f64(value).unwrap_or_default();
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}

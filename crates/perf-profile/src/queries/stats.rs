@@ -1,0 +1,55 @@
+use crate::sql::{Fingerprint, Shape};
+use perf_core::Summary;
+use std::time::Duration;
+
+/// What one statement has done, whatever its values.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct QueryStats {
+    /// What identifies it.
+    pub fingerprint: Fingerprint,
+    /// Its text without values; `"<other>"` sums the statements beyond the limit.
+    pub text: String,
+    /// Its traits.
+    pub shape: Shape,
+    /// Executions.
+    pub count: u64,
+    /// Rows that all executions returned.
+    pub rows_returned: u64,
+    /// Rows that all executions changed.
+    pub rows_affected: u64,
+    /// From sending to the last row taken: a consumer that dawdles over a stream is part of it.
+    pub latency: Summary,
+}
+
+/// What the requests of one name have done.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct RequestStats {
+    /// Their name.
+    pub name: String,
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Queries that they ran.
+    pub queries: u64,
+    /// The most queries that one of them ran.
+    pub max_queries: u64,
+    /// From the scope's creation to the end of the last thing in it.
+    pub latency: Summary,
+}
+
+/// One execution above the threshold.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct SlowQuery {
+    /// What identifies the statement.
+    pub fingerprint: Fingerprint,
+    /// Its text without values.
+    pub text: String,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The rows it returned.
+    pub rows_returned: u64,
+    /// The name of the request that it belongs to.
+    pub request: Option<String>,
+}

@@ -1,0 +1,128 @@
+#![allow(
+    unsafe_code,
+    reason = "`Subscriber::downcast_raw` can only be forwarded as it is"
+)]
+
+use super::event::{self, is_wanted};
+use crate::profiler::Shared;
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing_core::span::Current;
+use tracing_subscriber::registry::LookupSpan;
+
+/// A whole subscriber with the profiler around it: whatever filters it has, the profiler sees all.
+///
+/// [`Profiler::wrap`](crate::Profiler::wrap) makes it. Where a [`SqlLayer`](super::SqlLayer) stands
+/// among the subscriber's layers, and behind its global filters, this stands before them: it takes
+/// requests and statements in, and passes on what the subscriber would have let through.
+pub struct Wrapped<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Wrapped<S> {
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.inner.on_register_dispatch(dispatch);
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let interest = self.inner.register_callsite(metadata);
+        if is_wanted(metadata) {
+            Interest::always()
+        } else {
+            interest
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // A filter of one layer leaves its verdict behind for the event to come, so it is asked anyway.
+        let enabled = self.inner.enabled(metadata);
+        enabled || is_wanted(metadata)
+    }
+
+    /// No hint: one of `INFO` would hide the statements from the profiler, too.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        None
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        if is_wanted(attributes.metadata()) {
+            let _verdict_for_layers = self.inner.enabled(attributes.metadata());
+        }
+        let id = self.inner.new_span(attributes);
+        event::open(&self.shared, attributes, &self.inner, &id);
+        id
+    }
+
+    fn event_enabled(&self, event: &Event<'_>) -> bool {
+        is_wanted(event.metadata()) || self.inner.event_enabled(event)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if is_wanted(event.metadata()) {
+            event::record(
+                &self.shared,
+                event,
+                &self.inner,
+                self.inner.current_span().id(),
+            );
+            if !(self.inner.enabled(event.metadata()) && self.inner.event_enabled(event)) {
+                return;
+            }
+        }
+        self.inner.event(event);
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        self.inner.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        self.inner.record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.inner.enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        self.inner.exit(span);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        self.inner.clone_span(id)
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        self.inner.try_close(id)
+    }
+
+    fn current_span(&self) -> Current {
+        self.inner.current_span()
+    }
+
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        // SAFETY: the caller upholds the same contract, and `inner` lives as long as `self`.
+        unsafe { self.inner.downcast_raw(id) }
+    }
+}
+
+impl<S> fmt::Debug for Wrapped<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wrapped").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+use crate::finding::Finding;
+use crate::functions::{self, CallPath, FunctionStats, Functions};
+use crate::profiler::Shared;
+use crate::queries::{QueryStats, RequestStats, SlowQuery};
+use crate::report;
+use std::fmt;
+
+/// What a [`Profiler`](crate::Profiler) knew at one time.
+///
+/// `Display` writes the report: findings, then the tables of functions, requests and queries, each
+/// with its first 20 rows.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Snapshot {
+    findings: Vec<Finding>,
+    functions: Vec<FunctionStats>,
+    call_paths: Vec<CallPath>,
+    truncated_calls: u64,
+    requests: Vec<RequestStats>,
+    queries: Vec<QueryStats>,
+    slow_queries: Vec<SlowQuery>,
+    unscoped_queries: u64,
+}
+
+impl Snapshot {
+    pub(crate) fn take(shared: &Shared) -> Self {
+        let Functions { functions, paths } = functions::collect();
+        Self {
+            findings: shared.requests.findings(),
+            functions,
+            call_paths: paths,
+            truncated_calls: functions::truncated_calls(),
+            requests: shared.requests.stats(),
+            queries: shared.book.queries(),
+            slow_queries: shared.book.slow(),
+            unscoped_queries: shared.book.unscoped(),
+        }
+    }
+
+    /// What to improve, the costliest first. Only requests that have ended are judged.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// All functions, the one with the longest cumulative time first.
+    #[must_use]
+    pub fn functions(&self) -> &[FunctionStats] {
+        &self.functions
+    }
+
+    /// The first `count` functions, as a table to print.
+    #[must_use]
+    pub fn top_functions(&self, count: usize) -> impl fmt::Display + '_ {
+        report::functions(&self.functions[..count.min(self.functions.len())])
+    }
+
+    /// All call paths, each after the one that it extends.
+    #[must_use]
+    pub fn call_paths(&self) -> &[CallPath] {
+        &self.call_paths
+    }
+
+    /// Calls that went deeper than 128 profiled functions, or took more than 16,384 paths on one
+    /// thread: counted here alone, their time with the caller's.
+    #[must_use]
+    pub const fn truncated_calls(&self) -> u64 {
+        self.truncated_calls
+    }
+
+    /// The requests of each name, the slowest in total first. Only those that have ended count.
+    #[must_use]
+    pub fn requests(&self) -> &[RequestStats] {
+        &self.requests
+    }
+
+    /// All statements, the one that took longest in total first.
+    #[must_use]
+    pub fn queries(&self) -> &[QueryStats] {
+        &self.queries
+    }
+
+    /// The newest executions above the threshold, at most 128, oldest first.
+    #[must_use]
+    pub fn slow_queries(&self) -> &[SlowQuery] {
+        &self.slow_queries
+    }
+
+    /// Executions outside every request.
+    #[must_use]
+    pub const fn unscoped_queries(&self) -> u64 {
+        self.unscoped_queries
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        report::write(self, f)
+    }
+}

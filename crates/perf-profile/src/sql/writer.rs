@@ -1,0 +1,266 @@
+use super::lexer::{Kind, Token};
+
+/// The longest text kept of a statement, in bytes. The fingerprint covers all of it.
+const MAX_TEXT: usize = 4_096;
+/// Deeper parentheses are written, but their lists are not collapsed.
+const MAX_DEPTH: usize = 64;
+
+/// Writes tokens without values: every literal and placeholder is `?`, and lists of them collapse, so
+/// that neither values nor their number make a new statement.
+///
+/// `IN (1, 2, 3)` and `ARRAY[1, 2]` become `(?, ...)`; equal groups in a row, as multi-row `VALUES`
+/// have them, become `(?, ?), ...`. A list of one stays `(?)`: batched and single lookups differ.
+#[derive(Default)]
+pub(super) struct Writer {
+    text: String,
+    hash: Fnv,
+    open: Vec<Group>,
+    /// Groups open beyond those in `open`.
+    untracked: usize,
+    /// The group that has just been closed, while nothing but a comma follows.
+    closed: Option<Sibling>,
+    previous: Previous,
+}
+
+/// A place in the output to return to.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    length: usize,
+    hash: Fnv,
+}
+
+/// A parenthesis or bracket that is still open.
+struct Group {
+    start: usize,
+    /// Whether it is a list of values, as after `IN`.
+    list: bool,
+    /// In such a list, the end of its first value while only values followed.
+    values: Option<Elision>,
+    /// The equal group that may stand right before it.
+    sibling: Option<Sibling>,
+}
+
+/// A closed group and what has been left out after it.
+struct Sibling {
+    start: usize,
+    end: usize,
+    after: Elision,
+    comma: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Elision {
+    mark: Mark,
+    done: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Previous {
+    #[default]
+    Start,
+    /// `IN`, `ARRAY` or another word after which a group is a list of values.
+    ListWord,
+    Word,
+    Value,
+    Comma,
+    /// An opening bracket, a dot or a colon: nothing follows at a distance.
+    Tight,
+    Symbol,
+}
+
+impl Writer {
+    pub(super) fn push(&mut self, token: Token<'_>) {
+        match (token.kind, token.text) {
+            (Kind::Literal | Kind::Parameter, _) => self.value(),
+            (Kind::Symbol, "(" | "[") => self.open(token),
+            (Kind::Symbol, ")" | "]") => self.close(token),
+            (Kind::Symbol, ",") => self.comma(),
+            (Kind::Symbol, _) => self.symbol(token),
+            (Kind::Word, _) => self.word(token),
+            (Kind::Quoted, _) => self.other(token.text, token.text, Previous::Word, true),
+        }
+    }
+
+    /// The fingerprint and the text.
+    pub(super) fn finish(self) -> (u64, String) {
+        (self.hash.0, self.text)
+    }
+
+    fn value(&mut self) {
+        self.closed = None;
+        let repeated = self
+            .open
+            .last_mut()
+            .filter(|_| self.previous == Previous::Comma);
+        if let Some(elision) = repeated.and_then(|group| group.values.as_mut()) {
+            let mut elision = *elision;
+            self.elide(&mut elision);
+            self.set_values(Some(elision));
+            self.previous = Previous::Value;
+            return;
+        }
+        let first = matches!(self.previous, Previous::Tight);
+        self.write("?", "?", self.previous != Previous::Tight);
+        self.previous = Previous::Value;
+        let mark = self.mark();
+        self.set_values(first.then_some(Elision { mark, done: false }));
+    }
+
+    fn set_values(&mut self, values: Option<Elision>) {
+        if let Some(group) = self.open.last_mut().filter(|group| group.list) {
+            group.values = values;
+        }
+    }
+
+    fn open(&mut self, token: Token<'_>) {
+        let sibling = self.closed.take().filter(|sibling| sibling.comma);
+        self.set_values(None);
+        // `count(` stays together, and so does `a[`, as far as the source has them so.
+        let apart = match self.previous {
+            Previous::Tight | Previous::Start => false,
+            Previous::Word | Previous::ListWord => token.spaced,
+            _ => true,
+        };
+        let list = self.previous == Previous::ListWord;
+        self.write(token.text, token.text, apart);
+        if self.open.len() < MAX_DEPTH {
+            self.open.push(Group {
+                start: self.text.len() - 1,
+                list,
+                values: None,
+                sibling,
+            });
+        } else {
+            self.untracked += 1;
+        }
+        self.previous = Previous::Tight;
+    }
+
+    fn close(&mut self, token: Token<'_>) {
+        self.closed = None;
+        self.write(token.text, token.text, false);
+        self.previous = Previous::Word;
+        if self.untracked > 0 {
+            self.untracked -= 1;
+            return;
+        }
+        let Some(group) = self.open.pop() else { return };
+        self.closed = Some(match group.sibling {
+            Some(sibling) if self.repeats(&sibling, group.start) => {
+                let mut sibling = sibling;
+                self.elide(&mut sibling.after);
+                Sibling {
+                    comma: false,
+                    ..sibling
+                }
+            }
+            _ => Sibling {
+                start: group.start,
+                end: self.text.len(),
+                after: Elision {
+                    mark: self.mark(),
+                    done: false,
+                },
+                comma: false,
+            },
+        });
+    }
+
+    /// Whether the group from `start` to the end reads as its sibling does.
+    fn repeats(&self, sibling: &Sibling, start: usize) -> bool {
+        let earlier = self.text.get(sibling.start..sibling.end);
+        self.text.len() < MAX_TEXT && earlier.is_some() && earlier == self.text.get(start..)
+    }
+
+    /// Takes back what follows the first of equal things, and says once that more followed.
+    fn elide(&mut self, elision: &mut Elision) {
+        self.text.truncate(elision.mark.length);
+        self.hash = elision.mark.hash;
+        if !elision.done {
+            self.write(",", ",", false);
+            self.write("...", "...", true);
+            *elision = Elision {
+                mark: self.mark(),
+                done: true,
+            };
+        }
+    }
+
+    fn comma(&mut self) {
+        let adjacent = self.previous == Previous::Word;
+        if let Some(closed) = self.closed.as_mut().filter(|_| adjacent) {
+            closed.comma = true;
+        }
+        self.write(",", ",", false);
+        self.previous = Previous::Comma;
+    }
+
+    fn symbol(&mut self, token: Token<'_>) {
+        let tight = matches!(token.text, "." | ":");
+        let joined = self.previous == Previous::Symbol && !token.spaced;
+        let apart = !(tight || joined || token.text == ";");
+        let previous = if tight {
+            Previous::Tight
+        } else {
+            Previous::Symbol
+        };
+        self.other(token.text, token.text, previous, apart);
+    }
+
+    fn word(&mut self, token: Token<'_>) {
+        let list = ["in", "array", "any"]
+            .iter()
+            .any(|word| token.text.eq_ignore_ascii_case(word));
+        let previous = if list {
+            Previous::ListWord
+        } else {
+            Previous::Word
+        };
+        // Databases compare bare words without regard to case.
+        let folded = token.text.to_ascii_lowercase();
+        self.other(token.text, &folded, previous, true);
+    }
+
+    fn other(&mut self, text: &str, folded: &str, previous: Previous, apart: bool) {
+        self.closed = None;
+        self.set_values(None);
+        self.write(text, folded, apart && self.previous != Previous::Tight);
+        self.previous = previous;
+    }
+
+    fn write(&mut self, text: &str, folded: &str, apart: bool) {
+        self.hash.token(folded);
+        if apart && !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        if self.text.len() + text.len() <= MAX_TEXT {
+            self.text.push_str(text);
+        }
+    }
+
+    const fn mark(&self) -> Mark {
+        Mark {
+            length: self.text.len(),
+            hash: self.hash,
+        }
+    }
+}
+
+/// FNV-1a of 64 bits, because a fingerprint must be the same in every process and version.
+#[derive(Clone, Copy)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn token(&mut self, token: &str) {
+        // A byte that no UTF-8 text contains keeps `ab c` apart from `a bc`.
+        for byte in token.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+use crate::support::calls;
+use perf_profile::{FunctionStats, Profiler, Snapshot, profiled, span};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn stats<'a>(snapshot: &'a Snapshot, name: &str) -> &'a FunctionStats {
+    snapshot
+        .functions()
+        .iter()
+        .find(|function| function.name == name)
+        .unwrap()
+}
+
+#[test]
+fn eight_threads_lose_nothing_while_threads_end_and_snapshots_run() {
+    const CALLS: u64 = 1_000;
+    let cases = std::env::var("PERF_SOAK_CASES").map_or(20, |cases| cases.parse().unwrap());
+    let profiler = Profiler::builder().build();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut last = 0;
+            while !done.load(Ordering::Relaxed) {
+                let now = calls(&profiler.snapshot(), "exact");
+                assert!(now >= last, "{now} after {last}");
+                last = now;
+            }
+        });
+        for _ in 0..cases {
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| (0..CALLS).for_each(|_| drop(span!("exact"))));
+                }
+            });
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+    assert_eq!(calls(&profiler.snapshot(), "exact"), 8 * cases * CALLS);
+    assert_eq!(
+        stats(&profiler.snapshot(), "exact").latency.count,
+        8 * cases * CALLS
+    );
+}
+
+#[test]
+fn own_time_is_what_callees_do_not_account_for() {
+    let profiler = Profiler::builder().build();
+    {
+        let _outer = span!("outer");
+        for _ in 0..3 {
+            let _inner = span!("inner");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let snapshot = profiler.snapshot();
+    let (outer, inner) = (stats(&snapshot, "outer"), stats(&snapshot, "inner"));
+    assert!(inner.cumulative >= Duration::from_millis(6));
+    assert_eq!(inner.own, inner.cumulative);
+    let sum = outer.own + inner.cumulative;
+    // Each figure is rounded to a nanosecond by itself.
+    assert!(sum.abs_diff(outer.cumulative) <= Duration::from_nanos(2));
+}
+
+#[test]
+fn call_paths_tell_who_called() {
+    fn leaf() {
+        let _span = span!("path leaf");
+    }
+    let profiler = Profiler::builder().build();
+    {
+        let _span = span!("path left");
+        leaf();
+    }
+    {
+        let _span = span!("path right");
+        leaf();
+        leaf();
+    }
+    let snapshot = profiler.snapshot();
+    let paths = snapshot.call_paths();
+    let mut callers: Vec<_> = paths
+        .iter()
+        .filter(|path| path.name == "path leaf")
+        .map(|path| (paths[path.parent.unwrap()].name, path.calls))
+        .collect();
+    callers.sort_unstable();
+    assert_eq!(callers, [("path left", 1), ("path right", 2)]);
+}
+
+#[test]
+fn a_recursive_call_counts_its_time_once() {
+    fn recurse(depth: u32) {
+        let _span = span!("recursive");
+        if depth > 0 {
+            recurse(depth - 1);
+        } else {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let profiler = Profiler::builder().build();
+    recurse(9);
+    let snapshot = profiler.snapshot();
+    let recursive = stats(&snapshot, "recursive");
+    assert_eq!(recursive.calls, 10);
+    assert_eq!(
+        recursive.cumulative.max(recursive.latency.max / 2),
+        recursive.cumulative
+    );
+    assert!(
+        recursive.cumulative < recursive.latency.sum / 5,
+        "{recursive:?}"
+    );
+}
+
+#[test]
+fn recursion_beyond_every_limit_is_counted_as_truncated() {
+    fn recurse(depth: u32) {
+        let _span = span!("bottomless");
+        if depth > 0 {
+            recurse(depth - 1);
+        }
+    }
+    let profiler = Profiler::builder().build();
+    let before = profiler.snapshot().truncated_calls();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| recurse(9_999));
+        }
+    });
+    let snapshot = profiler.snapshot();
+    let recorded = calls(&snapshot, "bottomless");
+    assert_eq!(recorded, 8 * 128);
+    assert_eq!(recorded + snapshot.truncated_calls() - before, 80_000);
+}
+
+#[test]
+fn a_panic_ends_its_calls() {
+    let profiler = Profiler::builder().build();
+    let outcome = std::panic::catch_unwind(|| {
+        let _outer = span!("unwound outer");
+        let _inner = span!("unwound inner");
+        std::panic::resume_unwind(Box::new(()));
+    });
+    assert!(outcome.is_err());
+    drop(span!("after unwinding"));
+    let snapshot = profiler.snapshot();
+    assert_eq!(calls(&snapshot, "unwound outer"), 1);
+    let after = snapshot
+        .call_paths()
+        .iter()
+        .find(|path| path.name == "after unwinding")
+        .unwrap();
+    assert_eq!((after.parent, after.calls), (None, 1));
+}
+
+#[test]
+fn code_in_destructors_of_thread_locals_is_safe_to_profile() {
+    struct Last;
+    impl Drop for Last {
+        fn drop(&mut self) {
+            drop(span!("at the thread's end"));
+        }
+    }
+    thread_local!(static LAST: Last = const { Last });
+    let profiler = Profiler::builder().build();
+    let before = profiler.snapshot().truncated_calls();
+    for _ in 0..10 {
+        let thread = std::thread::spawn(|| {
+            LAST.with(|_| ());
+            drop(span!("at the thread's end"));
+        });
+        thread.join().unwrap();
+    }
+    // Whether a destructor runs before or after the lane has gone, it is counted in one place.
+    let snapshot = profiler.snapshot();
+    let recorded = calls(&snapshot, "at the thread's end");
+    assert!((10..=20).contains(&recorded), "{recorded}");
+    assert!(recorded + snapshot.truncated_calls() - before >= 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn busy_and_waiting_time_of_futures_are_told_apart() {
+    let profiler = Profiler::builder().build();
+    let work = || async {
+        std::thread::sleep(Duration::from_millis(2));
+        tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>())
+            .await
+            .unwrap_err();
+    };
+    let tasks: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(profiled(work(), || span!("waits"))))
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let snapshot = profiler.snapshot();
+    let waits = stats(&snapshot, "waits");
+    assert_eq!((waits.calls, waits.polls, waits.cancelled), (10, 20, 0));
+    assert!(waits.cumulative >= Duration::from_millis(20), "{waits:?}");
+    assert!(waits.idle >= Duration::from_millis(190), "{waits:?}");
+    // The parts are rounded one by one, at ten calls.
+    let wall = waits.cumulative + waits.idle;
+    assert!(
+        wall.abs_diff(waits.latency.sum) <= Duration::from_nanos(20),
+        "{waits:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_future_dropped_half_way_is_cancelled_and_one_never_polled_is_nothing() {
+    let profiler = Profiler::builder().build();
+    let mut started = Box::pin(profiled(std::future::pending::<()>(), || span!("dropped")));
+    assert!(futures_poll(started.as_mut()).is_pending());
+    drop(started);
+    drop(profiled(std::future::pending::<()>(), || span!("dropped")));
+    let snapshot = profiler.snapshot();
+    let dropped = stats(&snapshot, "dropped");
+    assert_eq!((dropped.calls, dropped.polls, dropped.cancelled), (0, 1, 1));
+}
+
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}

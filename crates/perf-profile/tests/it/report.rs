@@ -1,0 +1,84 @@
+use crate::support::{pools, profiler};
+use perf_core::{Inspect, Registry, Value};
+use perf_profile::{Profiler, RequestScope, span};
+use sqlx::Executor;
+use std::sync::Arc;
+
+#[test]
+fn the_table_of_functions_has_aligned_columns() {
+    let profiler = Profiler::builder().build();
+    drop(span!("reported"));
+    let snapshot = profiler.snapshot();
+    let table = snapshot.top_functions(usize::MAX).to_string();
+    let lines: Vec<_> = table.lines().collect();
+    let line = lines
+        .iter()
+        .find(|line| line.ends_with("report::reported"))
+        .unwrap();
+    // The column's width varies with its unit, but the name starts under its title.
+    let title = lines[0].find("function").unwrap();
+    let start: String = line.chars().skip(title).collect();
+    assert!(start.starts_with("it::report::reported"), "{table}");
+    assert_eq!(snapshot.top_functions(0).to_string().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn queries_and_requests_are_in_the_report_and_in_the_registry() {
+    let pool = pools::sqlite(1).await;
+    let request = RequestScope::new("GET /reported");
+    profiler();
+    drop(request);
+    let request = RequestScope::new("GET /reported");
+    request
+        .run(pool.fetch_all("SELECT 'secret' AS reported"))
+        .await
+        .unwrap();
+    profiler().settled().await;
+
+    let text = profiler().snapshot().to_string();
+    assert!(
+        text.contains("SELECT ? AS reported") && !text.contains("secret"),
+        "{text}"
+    );
+    assert!(text.contains("GET /reported"), "{text}");
+    let json = serde_json::to_value(profiler().snapshot()).unwrap();
+    assert!(
+        json["queries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|query| query["text"] == "SELECT ? AS reported")
+    );
+
+    let registry = Registry::new();
+    let part = Arc::new(profiler().clone());
+    registry.register(&part);
+    let inspections = registry.inspect();
+    assert_eq!(
+        (inspections[0].kind, &*inspections[0].name),
+        ("profiler", "profiler")
+    );
+    let sample = |name: &str, label: &str| {
+        let matches = |sample: &&perf_core::Sample| {
+            sample.name == name
+                && sample
+                    .label
+                    .as_ref()
+                    .is_some_and(|(_, value)| value == label)
+        };
+        inspections[0]
+            .samples
+            .iter()
+            .find(matches)
+            .map(|sample| sample.value.clone())
+    };
+    assert!(matches!(
+        sample("request_queries", "GET /reported"),
+        Some(Value::Counter(1))
+    ));
+    let Some(Value::Histogram(latency)) = sample("query_seconds", "SELECT ? AS reported") else {
+        panic!()
+    };
+    assert_eq!(latency.count, 1);
+    assert!(part.health() == perf_core::Health::Healthy);
+}
