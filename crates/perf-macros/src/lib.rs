@@ -37,6 +37,22 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// assert_eq!((calls("square"), calls("sum of squares")), (Some(3), Some(1)));
 /// # }
 /// ```
+///
+/// What may run where there is no clock is refused, and so is an argument that it does not know:
+///
+/// ```compile_fail
+/// #[perf_profile::profile]
+/// const fn seven() -> u8 {
+///     7
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[perf_profile::profile(title = "seven")]
+/// fn seven() -> u8 {
+///     7
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn profile(arguments: TokenStream, item: TokenStream) -> TokenStream {
     profile::expand(arguments.into(), item.into())

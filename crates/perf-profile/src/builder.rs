@@ -1,6 +1,6 @@
-use crate::n_plus_one::Thresholds;
 use crate::profiler::Profiler;
-use crate::queries::SlowQuery;
+use crate::queries::{SlowQuery, SlowRequest};
+use crate::rules::Thresholds;
 use perf_core::{Clock, Dialect, SystemClock};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -21,20 +21,22 @@ pub(crate) struct Settings {
     pub(crate) dialect: Dialect,
     pub(crate) statement_level: Level,
     pub(crate) slow_query: Duration,
-    pub(crate) slow_query_log: Option<SlowQueryLog>,
-    pub(crate) repetition: Thresholds,
+    pub(crate) slow_query_log: Option<Log<SlowQuery>>,
+    pub(crate) slow_request: Duration,
+    pub(crate) slow_request_log: Option<Log<SlowRequest>>,
+    pub(crate) thresholds: Thresholds,
     pub(crate) max_statements: usize,
     pub(crate) max_request_names: usize,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Where slow executions are told.
+/// Where slow things are told.
 #[derive(Clone)]
-pub(crate) struct SlowQueryLog(pub(crate) Arc<dyn Fn(&SlowQuery) + Send + Sync>);
+pub(crate) struct Log<T>(pub(crate) Arc<dyn Fn(&T) + Send + Sync>);
 
-impl fmt::Debug for SlowQueryLog {
+impl<T> fmt::Debug for Log<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SlowQueryLog")
+        f.write_str("Log")
     }
 }
 
@@ -47,9 +49,11 @@ impl ProfilerBuilder {
                 statement_level: Level::DEBUG,
                 slow_query: Duration::from_millis(100),
                 slow_query_log: None,
-                repetition: Thresholds {
+                slow_request: Duration::from_secs(1),
+                slow_request_log: None,
+                thresholds: Thresholds {
                     repeats: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
-                    time: Duration::from_millis(50),
+                    unexplained: Duration::from_millis(50),
                 },
                 max_statements: 1_000,
                 max_request_names: 1_000,
@@ -92,19 +96,31 @@ impl ProfilerBuilder {
     /// Without it, the newest 128 are kept for [`Snapshot::slow_queries`](crate::Snapshot::slow_queries)
     /// all the same.
     pub fn on_slow_query(mut self, log: impl Fn(&SlowQuery) + Send + Sync + 'static) -> Self {
-        self.settings.slow_query_log = Some(SlowQueryLog(Arc::new(log)));
+        self.settings.slow_query_log = Some(Log(Arc::new(log)));
         self
     }
 
-    /// How often one request must repeat a lookup for it to be an N+1. Default: 5.
+    /// From when on a request is slow. Default: 1 s.
+    pub const fn slow_request(mut self, threshold: Duration) -> Self {
+        self.settings.slow_request = threshold;
+        self
+    }
+
+    /// Tells `log` of each slow request at its end. It must not block, nor emit `tracing` events.
+    pub fn on_slow_request(mut self, log: impl Fn(&SlowRequest) + Send + Sync + 'static) -> Self {
+        self.settings.slow_request_log = Some(Log(Arc::new(log)));
+        self
+    }
+
+    /// How often one request must repeat a statement for that to be a finding. Default: 5.
     pub const fn repeats(mut self, repeats: NonZeroU32) -> Self {
-        self.settings.repetition.repeats = repeats;
+        self.settings.thresholds.repeats = repeats;
         self
     }
 
     /// What repeated lookups must have taken in total when no query explains them. Default: 50 ms.
     pub const fn unexplained_time(mut self, time: Duration) -> Self {
-        self.settings.repetition.time = time;
+        self.settings.thresholds.unexplained = time;
         self
     }
 

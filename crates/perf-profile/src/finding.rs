@@ -1,15 +1,7 @@
+use crate::rules::Rule;
 use crate::sql::Fingerprint;
 use std::fmt;
 use std::time::Duration;
-
-/// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Rule {
-    /// One query for a list, then one more for each of its rows.
-    NPlusOne,
-}
 
 /// Something to improve, with its evidence and its cure.
 ///
@@ -29,6 +21,8 @@ pub struct Finding {
     pub statement: String,
     /// How often one request ran it, at most.
     pub repeats: u64,
+    /// How many rows one request got from it, at most.
+    pub rows: u64,
     /// How long its executions took, over all requests.
     pub time: Duration,
     /// The query whose rows were looped over.
@@ -61,11 +55,42 @@ impl Finding {
     /// What to write instead.
     #[must_use]
     pub const fn cure(&self) -> Cure {
+        let (item, effect) = match self.rule {
+            Rule::NPlusOne => (
+                "perf_bulk::BatchLoader",
+                "gathers the lookups that run together into one query with a list of keys",
+            ),
+            Rule::RowWiseInsert => ("perf_bulk::BulkInsert", "writes many rows in one statement"),
+            Rule::PoolWait => (
+                "perf_pool::Pool",
+                "bounds every wait, and its status says who holds what",
+            ),
+            Rule::IdenticalReads => (
+                "perf_cache::Cache",
+                "reads once, and again when it has changed",
+            ),
+            Rule::OffsetWalk => (
+                "perf_paginate::Paginator",
+                "seeks to each page by an index, at the same cost at any depth",
+            ),
+            Rule::MissingLimit => ("perf_paginate::Paginator", "returns page after page"),
+            Rule::SelectStar => (
+                "a list of columns",
+                "reads what is used, and can be answered by an index",
+            ),
+        };
+        Cure { item, effect }
+    }
+
+    fn title(&self) -> &'static str {
         match self.rule {
-            Rule::NPlusOne => Cure {
-                item: "perf_bulk::BatchLoader",
-                effect: "gathers the lookups that run together into one query with a list of keys",
-            },
+            Rule::NPlusOne => "N+1 queries",
+            Rule::RowWiseInsert => "Rows inserted one by one",
+            Rule::PoolWait => "Waits for a connection",
+            Rule::IdenticalReads => "The same read over and over",
+            Rule::OffsetWalk => "Pages by OFFSET",
+            Rule::MissingLimit => "A long list without LIMIT",
+            Rule::SelectStar => "SELECT *",
         }
     }
 }
@@ -76,6 +101,7 @@ impl fmt::Display for Finding {
             request,
             requests,
             repeats,
+            rows,
             ..
         } = self;
         let plural = if *requests == 1 {
@@ -83,7 +109,7 @@ impl fmt::Display for Finding {
         } else {
             "requests"
         };
-        writeln!(f, "N+1 queries in \"{request}\" ({requests} {plural})")?;
+        writeln!(f, "{} in \"{request}\" ({requests} {plural})", self.title())?;
         writeln!(
             f,
             "  query   {repeats} x {} [{}]",
@@ -96,13 +122,12 @@ impl fmt::Display for Finding {
                 cause.rows, cause.statement, cause.fingerprint
             )?;
         }
+        write!(f, "  cost    {:.1?}, {rows} rows", self.time)?;
         let saved = repeats.saturating_sub(1);
-        writeln!(
-            f,
-            "  cost    {:.1?}; {saved} of {repeats} round trips are avoidable",
-            self.time
-        )?;
+        if saved > 0 {
+            write!(f, "; {saved} of {repeats} round trips are avoidable")?;
+        }
         let cure = self.cure();
-        write!(f, "  cure    {}: {}", cure.item, cure.effect)
+        write!(f, "\n  cure    {}: {}", cure.item, cure.effect)
     }
 }

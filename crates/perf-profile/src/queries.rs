@@ -7,6 +7,7 @@
 
 mod book;
 mod event;
+mod latency;
 mod layer;
 mod request;
 mod requests;
@@ -15,9 +16,10 @@ mod wrapped;
 
 pub use layer::{QueryEvents, QueryRecorder, SqlLayer};
 pub use request::RequestScope;
-pub use stats::{QueryStats, RequestStats, SlowQuery};
+pub use stats::{QueryStats, RequestStats, SlowQuery, SlowRequest};
 pub use wrapped::Wrapped;
 
 pub(crate) use book::{Book, Observed};
+pub(crate) use latency::Latency;
 pub(crate) use request::RequestState;
 pub(crate) use requests::Requests;

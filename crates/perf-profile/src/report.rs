@@ -1,5 +1,6 @@
 //! The report as text for a terminal.
 
+mod folded;
 mod table;
 
 use crate::functions::FunctionStats;
@@ -8,6 +9,8 @@ use crate::snapshot::Snapshot;
 use std::fmt;
 use std::time::Duration;
 use table::Table;
+
+pub(crate) use folded::folded;
 
 /// Rows of each table.
 const ROWS: usize = 20;

@@ -60,6 +60,25 @@ impl Snapshot {
         &self.call_paths
     }
 
+    /// The own time of every call path in microseconds, one path a line as `a;b;c 120`: the input of
+    /// flame graph tools.
+    ///
+    /// ```
+    /// use perf_profile::{Profiler, span};
+    ///
+    /// let profiler = Profiler::builder().build();
+    /// {
+    ///     let _outer = span!("outer");
+    ///     let _inner = span!("inner");
+    /// }
+    /// let folded = profiler.snapshot().folded().to_string();
+    /// assert!(folded.lines().any(|line| line.starts_with("outer;inner ")));
+    /// ```
+    #[must_use]
+    pub fn folded(&self) -> impl fmt::Display + '_ {
+        report::folded(&self.call_paths)
+    }
+
     /// Calls that went deeper than 128 profiled functions, or took more than 16,384 paths on one
     /// thread: counted here alone, their time with the caller's.
     #[must_use]

@@ -10,6 +10,12 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 ///
 /// Spans end in the reverse order of their start. One held across an `.await` would count what other
 /// tasks do meanwhile: put `#[profile]` on the async function, or use [`profiled`](super::profiled).
+/// It is bound to its thread, so that a task which may move cannot hold one:
+///
+/// ```compile_fail,E0277
+/// let span = perf_profile::span!("here");
+/// std::thread::spawn(move || drop(span));
+/// ```
 #[derive(Debug)]
 #[must_use = "a span that is dropped at once measures nothing"]
 pub struct Span {

@@ -1,10 +1,9 @@
-use super::{QueryStats, RequestState, SlowQuery};
-use crate::builder::{Settings, SlowQueryLog};
-use crate::n_plus_one::Execution;
+use super::{Latency, QueryStats, RequestState, SlowQuery};
+use crate::builder::{Log, Settings};
+use crate::rules::Execution;
 use crate::sql::{Fingerprint, Statement};
 use ahash::RandomState;
 use parking_lot::Mutex;
-use perf_core::Histogram;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -39,7 +38,7 @@ struct Pages {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(super) statement: Statement,
-    latency: Histogram,
+    latency: Latency,
     rows_returned: AtomicU64,
     rows_affected: AtomicU64,
 }
@@ -47,18 +46,25 @@ pub(crate) struct Entry {
 /// What sqlx says of one execution.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Observed {
+    /// The hash of the text.
+    pub(crate) text: u64,
     pub(crate) rows_returned: u64,
     pub(crate) rows_affected: u64,
     pub(crate) elapsed: Duration,
 }
 
 impl Book {
-    /// The counters of the statement that `sql` is.
-    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> Arc<Entry> {
+    /// The counters of the statement that `sql` is, and the hash of its text.
+    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> (Arc<Entry>, u64) {
         let hash = self.hasher.hash_one(sql);
-        if let Some(entry) = self.pages.lock().texts.get(&hash) {
-            return Arc::clone(entry);
-        }
+        let known = self.pages.lock().texts.get(&hash).map(Arc::clone);
+        (
+            known.unwrap_or_else(|| self.read(hash, sql, settings)),
+            hash,
+        )
+    }
+
+    fn read(&self, hash: u64, sql: &str, settings: &Settings) -> Arc<Entry> {
         let statement = Statement::parse(sql, settings.dialect);
         self.pages
             .lock()
@@ -74,7 +80,7 @@ impl Book {
         settings: &Settings,
     ) {
         self.executions.fetch_add(1, Relaxed);
-        entry.latency.record_duration(observed.elapsed);
+        entry.latency.record(observed.elapsed);
         entry
             .rows_returned
             .fetch_add(observed.rows_returned, Relaxed);
@@ -86,6 +92,7 @@ impl Book {
                 let ended = settings.clock.now();
                 let execution = Execution {
                     fingerprint: entry.statement.fingerprint(),
+                    text: observed.text,
                     shape: entry.statement.shape(),
                     started: ended.saturating_sub(observed.elapsed),
                     ended,
@@ -114,7 +121,7 @@ impl Book {
             rows_returned: observed.rows_returned,
             request: request.map(|request| (*request.name).to_owned()),
         };
-        if let Some(SlowQueryLog(log)) = &settings.slow_query_log {
+        if let Some(Log(log)) = &settings.slow_query_log {
             log(&slow);
         }
         let mut kept = self.slow.lock();
@@ -188,14 +195,14 @@ impl Entry {
     fn new(statement: Statement) -> Arc<Self> {
         Arc::new(Self {
             statement,
-            latency: Histogram::new(),
+            latency: Latency::default(),
             rows_returned: AtomicU64::new(0),
             rows_affected: AtomicU64::new(0),
         })
     }
 
     fn stats(&self) -> QueryStats {
-        let latency = self.latency.snapshot().summary();
+        let latency = self.latency.summary();
         QueryStats {
             fingerprint: self.statement.fingerprint(),
             text: self.statement.text().to_owned(),

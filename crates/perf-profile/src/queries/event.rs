@@ -10,14 +10,18 @@ use tracing::span::{Attributes, Id};
 use tracing::{Event, Metadata};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-pub(super) const QUERY_TARGET: &str = "sqlx::query";
+const QUERY_TARGET: &str = "sqlx::query";
+const POOL_TARGET: &str = "sqlx::pool::acquire";
 pub(super) const REQUEST_TARGET: &str = "perf_profile::request";
 /// sqlx ends the summary of a statement with this when it is not the whole of it.
 const CUT: &str = " …";
 
 /// Whether the profiler has a use for a span or event.
 pub(super) fn is_wanted(metadata: &Metadata<'_>) -> bool {
-    matches!(metadata.target(), QUERY_TARGET | REQUEST_TARGET)
+    matches!(
+        metadata.target(),
+        QUERY_TARGET | POOL_TARGET | REQUEST_TARGET
+    )
 }
 
 /// A request as its span's extensions hold it; the registry drops them when the span closes.
@@ -57,7 +61,7 @@ pub(super) fn open<'a, R>(
     }
 }
 
-/// Records an event if it tells of a statement.
+/// Records an event if it tells of a statement or of a wait for a connection.
 ///
 /// `registry` holds the spans. It must not be one that shows only what some filter lets through: those
 /// look beyond a hidden span by the stack of spans that *this thread* has entered, and SQLite's worker
@@ -70,35 +74,32 @@ pub(super) fn record<'a, R>(
 ) where
     R: LookupSpan<'a>,
 {
-    if event.metadata().target() != QUERY_TARGET {
-        return;
-    }
-    let mut query = Query {
+    let mut report = Report {
         shared,
         entry: None,
-        observed: Observed {
-            rows_returned: 0,
-            rows_affected: 0,
-            elapsed: Duration::ZERO,
-        },
+        observed: Observed::default(),
+        waited: None,
     };
-    event.record(&mut query);
-    let Query {
-        entry: Some(entry),
-        observed,
-        ..
-    } = query
-    else {
-        return;
-    };
+    if is_wanted(event.metadata()) {
+        event.record(&mut report);
+    }
     let contextual = current.filter(|_| !event.is_root());
-    let request = event
-        .parent()
-        .or(contextual)
-        .and_then(|id| request_of(&registry.span(id)?));
-    shared
-        .book
-        .record(&entry, observed, request.as_deref(), &shared.settings);
+    let request = || {
+        event
+            .parent()
+            .or(contextual)
+            .and_then(|id| request_of(&registry.span(id)?))
+    };
+    if let Some(entry) = report.entry {
+        shared.book.record(
+            &entry,
+            report.observed,
+            request().as_deref(),
+            &shared.settings,
+        );
+    } else if let Some((waited, request)) = report.waited.zip(request()) {
+        request.wait(waited);
+    }
 }
 
 fn request_of<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<Arc<RequestState>> {
@@ -122,14 +123,16 @@ impl Visit for Name {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// Reads a statement off sqlx's event, without copying its text.
-struct Query<'a> {
+/// Reads what sqlx reports, without copying a statement's text.
+struct Report<'a> {
     shared: &'a Shared,
     entry: Option<Arc<Entry>>,
     observed: Observed,
+    /// How long it took to get a connection of the pool.
+    waited: Option<Duration>,
 }
 
-impl Visit for Query<'_> {
+impl Visit for Report<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         // The text stands in `db.statement`, unless the summary already is all of it.
         let text = match field.name() {
@@ -138,7 +141,9 @@ impl Visit for Query<'_> {
             _ => return,
         };
         if !text.is_empty() {
-            self.entry = Some(self.shared.book.entry(text, &self.shared.settings));
+            let (entry, hash) = self.shared.book.entry(text, &self.shared.settings);
+            self.observed.text = hash;
+            self.entry = Some(entry);
         }
     }
 
@@ -151,8 +156,11 @@ impl Visit for Query<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if field.name() == "elapsed_secs" {
-            self.observed.elapsed = Duration::try_from_secs_f64(value).unwrap_or_default();
+        let duration = Duration::try_from_secs_f64(value).unwrap_or_default();
+        match field.name() {
+            "elapsed_secs" => self.observed.elapsed = duration,
+            "acquired_after_secs" => self.waited = Some(duration),
+            _ => {}
         }
     }
 

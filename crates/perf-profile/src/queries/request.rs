@@ -1,11 +1,12 @@
 use super::book::Entry;
 use super::event::REQUEST_TARGET;
-use crate::n_plus_one::Execution;
+use crate::rules::{Execution, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
 use perf_core::Moment;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::{Instrument, Span};
 
 /// A request's executions beyond this many count, but take no part in its findings.
@@ -68,7 +69,12 @@ struct Log {
     executions: Vec<Execution>,
     entries: Vec<Arc<Entry>>,
     queries: u64,
+    waits: u64,
+    waited: Duration,
 }
+
+/// A request that has waited so long for connections has a finding.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 
 impl RequestState {
     pub(crate) fn new(name: &str, started: Moment) -> Self {
@@ -88,6 +94,26 @@ impl RequestState {
         }
     }
 
+    /// Notes that the request waited for a connection.
+    pub(super) fn wait(&self, waited: Duration) {
+        let mut log = self.log.lock();
+        log.waits += 1;
+        log.waited += waited;
+    }
+
+    /// The finding that the request's waits amount to.
+    pub(super) fn pool_wait(&self) -> Option<Observation> {
+        let log = self.log.lock();
+        (log.waited >= LONG_WAIT).then_some(Observation {
+            rule: Rule::PoolWait,
+            fingerprint: Fingerprint::POOL,
+            repeats: log.waits,
+            rows: 0,
+            time: log.waited,
+            cause: None,
+        })
+    }
+
     pub(crate) fn queries(&self) -> u64 {
         self.log.lock().queries
     }
@@ -99,6 +125,9 @@ impl RequestState {
 
     /// The text of a statement that ran in this request.
     pub(super) fn text_of(&self, fingerprint: Fingerprint) -> String {
+        if fingerprint == Fingerprint::POOL {
+            return "acquire a connection".into();
+        }
         let log = self.log.lock();
         let ran = log
             .entries

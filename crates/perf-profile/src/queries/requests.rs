@@ -1,10 +1,9 @@
-use super::{RequestState, RequestStats};
-use crate::builder::Settings;
-use crate::finding::{Cause, Finding, Rule};
-use crate::n_plus_one::{self, Repetition};
+use super::{Latency, RequestState, RequestStats, SlowRequest};
+use crate::builder::{Log, Settings};
+use crate::finding::{Cause, Finding};
+use crate::rules::{self, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
-use perf_core::Histogram;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +23,7 @@ pub(crate) struct Requests {
 struct Name {
     queries: u64,
     max_queries: u64,
-    latency: Box<Histogram>,
+    latency: Latency,
     findings: HashMap<(Rule, Fingerprint), Finding>,
 }
 
@@ -38,8 +37,12 @@ impl Requests {
 
     pub(crate) fn close(&self, request: &RequestState, settings: &Settings) {
         let latency = settings.clock.now().since(request.started);
-        let repetitions =
-            request.analyse(|executions| n_plus_one::find(executions, settings.repetition));
+        let mut observations =
+            request.analyse(|executions| rules::find(executions, settings.thresholds));
+        observations.extend(request.pool_wait());
+        if latency >= settings.slow_request {
+            tell(request, latency, settings);
+        }
         let mut names = self.names.lock();
         let full = names.len() >= settings.max_request_names;
         let name = if full && !names.contains_key(&request.name) {
@@ -50,7 +53,7 @@ impl Requests {
         names
             .entry(name)
             .or_default()
-            .add(request, latency, &repetitions);
+            .add(request, latency, &observations);
         drop(names);
         if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ended.notify_waiters();
@@ -91,7 +94,7 @@ impl Requests {
         stats
     }
 
-    /// All findings, the costliest first.
+    /// All findings, by rule and then the costliest first.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let names = self.names.lock();
         let mut findings: Vec<_> = names
@@ -99,8 +102,8 @@ impl Requests {
             .flat_map(|name| name.findings.values().cloned())
             .collect();
         findings.sort_by(|a, b| {
-            b.time
-                .cmp(&a.time)
+            (a.rule, b.time)
+                .cmp(&(b.rule, a.time))
                 .then_with(|| a.statement.cmp(&b.statement))
         });
         findings
@@ -108,25 +111,26 @@ impl Requests {
 }
 
 impl Name {
-    fn add(&mut self, request: &RequestState, latency: Duration, repetitions: &[Repetition]) {
+    fn add(&mut self, request: &RequestState, latency: Duration, observations: &[Observation]) {
         let queries = request.queries();
         self.queries += queries;
         self.max_queries = self.max_queries.max(queries);
-        self.latency.record_duration(latency);
-        for repetition in repetitions {
-            let key = (Rule::NPlusOne, repetition.fingerprint);
+        self.latency.record(latency);
+        for observation in observations {
+            let key = (observation.rule, observation.fingerprint);
             let finding = self
                 .findings
                 .entry(key)
-                .or_insert_with(|| new_finding(request, repetition));
+                .or_insert_with(|| new_finding(request, observation));
             finding.requests += 1;
-            finding.time += repetition.time;
-            finding.repeats = finding.repeats.max(repetition.repeats);
+            finding.time += observation.time;
+            finding.repeats = finding.repeats.max(observation.repeats);
+            finding.rows = finding.rows.max(observation.rows);
         }
     }
 
     fn stats(&self, name: &str) -> RequestStats {
-        let latency = self.latency.snapshot().summary();
+        let latency = self.latency.summary();
         RequestStats {
             name: name.to_owned(),
             requests: latency.count,
@@ -137,19 +141,30 @@ impl Name {
     }
 }
 
-fn new_finding(request: &RequestState, repetition: &Repetition) -> Finding {
-    let cause = repetition.cause.map(|(fingerprint, rows)| Cause {
+fn tell(request: &RequestState, elapsed: Duration, settings: &Settings) {
+    if let Some(Log(log)) = &settings.slow_request_log {
+        log(&SlowRequest {
+            name: (*request.name).to_owned(),
+            elapsed,
+            queries: request.queries(),
+        });
+    }
+}
+
+fn new_finding(request: &RequestState, observation: &Observation) -> Finding {
+    let cause = observation.cause.map(|(fingerprint, rows)| Cause {
         fingerprint,
         statement: request.text_of(fingerprint),
         rows,
     });
     Finding {
-        rule: Rule::NPlusOne,
+        rule: observation.rule,
         request: (*request.name).to_owned(),
         requests: 0,
-        fingerprint: repetition.fingerprint,
-        statement: request.text_of(repetition.fingerprint),
+        fingerprint: observation.fingerprint,
+        statement: request.text_of(observation.fingerprint),
         repeats: 0,
+        rows: 0,
         time: Duration::ZERO,
         cause,
     }

@@ -53,3 +53,15 @@ pub struct SlowQuery {
     /// The name of the request that it belongs to.
     pub request: Option<String>,
 }
+
+/// One request above the threshold.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct SlowRequest {
+    /// Its name.
+    pub name: String,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The queries that it ran.
+    pub queries: u64,
+}

@@ -24,8 +24,16 @@ pub enum Verb {
 pub struct Shape {
     /// What it does.
     pub verb: Verb,
-    /// It selects `*` or `t.*`.
+    /// It selects `*` or `t.*`, other than in a subquery.
     pub star: bool,
+    /// It reads a table: it has a `FROM`.
+    pub table: bool,
+    /// It has placeholders.
+    pub parameters: bool,
+    /// It locks rows: `FOR UPDATE` and its like.
+    pub locks: bool,
+    /// It has several rows of `VALUES`.
+    pub many_rows: bool,
     /// It has a `WHERE`.
     pub filter: bool,
     /// A column is compared with one value: `= ?` or `IN (?)`.
@@ -49,6 +57,8 @@ pub(super) struct Observer {
     /// The two tokens before the present one, the nearer first.
     before: [Seen; 2],
     list: List,
+    /// Parentheses that are open.
+    depth: u32,
 }
 
 /// A token as far as the next two need to know it.
@@ -65,6 +75,7 @@ enum Seen {
     Dot,
     In,
     Open,
+    Close,
     Limit,
     Value,
     Aggregate,
@@ -84,7 +95,11 @@ impl Observer {
     pub(super) fn observe(&mut self, token: Token<'_>) {
         let seen = match token.kind {
             Kind::Word => self.word(token.text),
-            Kind::Literal | Kind::Parameter => self.value(),
+            Kind::Literal => self.value(),
+            Kind::Parameter => {
+                self.shape.parameters = true;
+                self.value()
+            }
             Kind::Symbol => self.symbol(token.text.as_bytes()[0]),
             Kind::Quoted => Seen::Other,
         };
@@ -109,6 +124,8 @@ impl Observer {
             {
                 return Seen::Aggregate;
             }
+            3 if is("for") => shape.locks |= shape.verb == Verb::Select && shape.table,
+            4 if is("from") => shape.table = true,
             5 if is("where") => shape.filter = true,
             5 if is("group") => shape.aggregate = true,
             5 if is("limit") => {
@@ -145,8 +162,11 @@ impl Observer {
 
     fn symbol(&mut self, symbol: u8) -> Seen {
         match (symbol, self.before[0]) {
-            (b'*', Seen::Select | Seen::Distinct | Seen::Dot) => self.shape.star = true,
+            (b'*', Seen::Select | Seen::Distinct | Seen::Dot) => self.shape.star |= self.depth == 0,
             (b'(', Seen::Aggregate) => self.shape.aggregate = true,
+            (b'(', Seen::Comma) if self.before[1] == Seen::Close && self.depth == 0 => {
+                self.shape.many_rows |= self.shape.verb == Verb::Insert;
+            }
             (b',', Seen::Value) if self.before[1] == Seen::Limit => self.shape.offset = true,
             _ => {}
         }
@@ -156,7 +176,14 @@ impl Observer {
             b'>' => Seen::Greater,
             b',' => Seen::Comma,
             b'.' => Seen::Dot,
-            b'(' => Seen::Open,
+            b'(' => {
+                self.depth = self.depth.saturating_add(1);
+                Seen::Open
+            }
+            b')' => {
+                self.depth = self.depth.saturating_sub(1);
+                Seen::Close
+            }
             _ => Seen::Other,
         }
     }

@@ -12,6 +12,11 @@ use std::fmt;
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
+    /// What stands for the statements beyond a limit.
+    const OTHER: Self = Self(0);
+    /// What stands for waits for a connection.
+    pub(crate) const POOL: Self = Self(1);
+
     /// The number behind it.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
@@ -73,7 +78,7 @@ impl Statement {
     /// What stands for the statements beyond a limit.
     pub(crate) fn other() -> Self {
         Self {
-            fingerprint: Fingerprint(0),
+            fingerprint: Fingerprint::OTHER,
             text: "<other>".into(),
             shape: Shape::default(),
         }

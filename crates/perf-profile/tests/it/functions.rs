@@ -1,6 +1,5 @@
 use crate::support::calls;
 use perf_profile::{FunctionStats, Profiler, Snapshot, profiled, span};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn stats<'a>(snapshot: &'a Snapshot, name: &str) -> &'a FunctionStats {
@@ -9,38 +8,6 @@ fn stats<'a>(snapshot: &'a Snapshot, name: &str) -> &'a FunctionStats {
         .iter()
         .find(|function| function.name == name)
         .unwrap()
-}
-
-#[test]
-fn eight_threads_lose_nothing_while_threads_end_and_snapshots_run() {
-    const CALLS: u64 = 1_000;
-    let cases = std::env::var("PERF_SOAK_CASES").map_or(20, |cases| cases.parse().unwrap());
-    let profiler = Profiler::builder().build();
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let mut last = 0;
-            while !done.load(Ordering::Relaxed) {
-                let now = calls(&profiler.snapshot(), "exact");
-                assert!(now >= last, "{now} after {last}");
-                last = now;
-            }
-        });
-        for _ in 0..cases {
-            std::thread::scope(|scope| {
-                for _ in 0..8 {
-                    scope.spawn(|| (0..CALLS).for_each(|_| drop(span!("exact"))));
-                }
-            });
-        }
-        done.store(true, Ordering::Relaxed);
-        reader.join().unwrap();
-    });
-    assert_eq!(calls(&profiler.snapshot(), "exact"), 8 * cases * CALLS);
-    assert_eq!(
-        stats(&profiler.snapshot(), "exact").latency.count,
-        8 * cases * CALLS
-    );
 }
 
 #[test]

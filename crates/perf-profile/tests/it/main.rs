@@ -1,10 +1,14 @@
 //! What users rely on, one module per theme.
 
 mod attribution;
+mod findings;
 mod fingerprint;
 mod functions;
 mod installation;
-mod n_plus_one;
+mod memory;
+
 mod profile;
 mod report;
+mod soak;
 mod support;
+mod timing;

@@ -4,6 +4,8 @@ use perf_core::Dialect;
 use perf_profile::{Profiler, ProfilerBuilder, SlowQuery, Snapshot};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -19,6 +21,11 @@ pub(crate) fn watching() -> ProfilerBuilder {
         .max_request_names(5_000)
 }
 
+/// Wants every span and does nothing with them, so that the application's own spans exist.
+struct AllSpans;
+
+impl<S: Subscriber> Layer<S> for AllSpans {}
+
 /// The profiler of the global subscriber.
 pub(crate) fn profiler() -> &'static Profiler {
     static PROFILER: OnceLock<Profiler> = OnceLock::new();
@@ -26,6 +33,7 @@ pub(crate) fn profiler() -> &'static Profiler {
         let profiler = watching().build();
         tracing_subscriber::registry()
             .with(profiler.sql_layer())
+            .with(AllSpans)
             .init();
         profiler
     })

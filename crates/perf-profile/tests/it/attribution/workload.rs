@@ -37,7 +37,7 @@ macro_rules! workload {
                 transaction.execute(query!(request)).await?;
                 transaction.rollback().await?;
                 let nested =
-                    tracing::info_span!("nested").in_scope(|| tracing::debug_span!("deeper"));
+                    tracing::info_span!("nested").in_scope(|| tracing::info_span!("deeper"));
                 pool.fetch_all(query!(request)).instrument(nested).await?;
                 let (left, right) = tokio::join!(
                     pool.fetch_all(query!(request)),

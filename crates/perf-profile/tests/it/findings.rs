@@ -1,9 +1,13 @@
 //! The finding on a real database. What is and is not one is judged case by case in the rule's own file.
 
 use crate::support::{pools, profiler};
+use log::LevelFilter;
+use perf_core::{Clock, SystemClock};
 use perf_profile::{Finding, RequestScope, Rule};
-use sqlx::sqlite::SqlitePool;
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Executor, Row};
+use std::time::Duration;
 
 async fn fleet() -> SqlitePool {
     let pool = pools::sqlite(1).await;
@@ -84,6 +88,35 @@ async fn a_loop_of_lookups_is_found_with_its_cause_and_its_cure() {
     assert!(
         text.contains("29 of 30 round trips are avoidable"),
         "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_wait_for_the_pool_is_found() {
+    profiler();
+    let options = SqliteConnectOptions::new().in_memory(true);
+    let pool = PoolOptions::<sqlx::Sqlite>::new()
+        .max_connections(1)
+        .acquire_time_level(LevelFilter::Debug);
+    let pool = pool.connect_with(options).await.unwrap();
+    let held = pool.acquire().await.unwrap();
+    let waiting = {
+        let pool = pool.clone();
+        tokio::spawn(
+            RequestScope::new("waits for the pool")
+                .run(async move { _ = pool.acquire().await.unwrap() }),
+        )
+    };
+    SystemClock.sleep(Duration::from_millis(150)).await;
+    drop(held);
+    waiting.await.unwrap();
+    let findings = findings_of("waits for the pool").await;
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(
+        (finding.rule, finding.repeats, finding.cure().item),
+        (Rule::PoolWait, 1, "perf_pool::Pool")
     );
 }
 

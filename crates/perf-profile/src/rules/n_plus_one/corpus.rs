@@ -4,7 +4,8 @@
 //! to be found. The rule of thumb that most tools use, "a fingerprint at least twice", must fail here, or
 //! the corpus would prove nothing.
 
-use super::{Execution, Thresholds, find};
+use super::find;
+use crate::rules::{Execution, Thresholds};
 use crate::sql::Statement;
 use perf_core::{Dialect, Moment};
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 const THRESHOLDS: Thresholds = Thresholds {
     repeats: NonZeroU32::new(5).unwrap(),
-    time: Duration::from_millis(50),
+    unexplained: Duration::from_millis(50),
 };
 
 /// A request in the making. Times are in microseconds.
@@ -41,6 +42,7 @@ impl Request {
             shape: statement.shape(),
             started: Moment::from_nanos(self.now * 1_000),
             ended: Moment::from_nanos((self.now + micros) * 1_000),
+            text: 0,
             rows,
         });
         self.now += advance + 5;

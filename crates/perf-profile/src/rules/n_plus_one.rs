@@ -11,64 +11,35 @@
 //! 4. an earlier query returned about that many rows; or, when the keys came from elsewhere, the
 //!    repetition is twice as long as would otherwise do and took time worth saving.
 
+use super::{Execution, Observation, Rule, Thresholds};
 use crate::sql::{Fingerprint, Shape, Verb};
-use perf_core::Moment;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
-
-/// One execution of a statement within a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Execution {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) shape: Shape,
-    pub(crate) started: Moment,
-    pub(crate) ended: Moment,
-    pub(crate) rows: u64,
-}
-
-/// A statement that one request repeated for want of a join or a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Repetition {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) repeats: u64,
-    pub(crate) time: Duration,
-    /// The statement whose rows were looped over, and how many it returned.
-    pub(crate) cause: Option<(Fingerprint, u64)>,
-}
-
-/// From when on a repetition counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Thresholds {
-    pub(crate) repeats: NonZeroU32,
-    /// What a repetition without a known cause must have taken.
-    pub(crate) time: Duration,
-}
 
 /// Pauses below this are a caller's own work on a row.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The repetitions among one request's executions, in the order of their first.
-pub(crate) fn find(executions: &[Execution], thresholds: Thresholds) -> Vec<Repetition> {
+/// The loops among one request's executions, in the order of their first.
+pub(super) fn find(executions: &[Execution], thresholds: Thresholds) -> Vec<Observation> {
     let mut sorted: Vec<&Execution> = executions.iter().collect();
     sorted.sort_by_key(|execution| execution.started);
     let mut groups: HashMap<Fingerprint, Vec<usize>> = HashMap::new();
     for (index, execution) in sorted.iter().enumerate() {
         groups.entry(execution.fingerprint).or_default().push(index);
     }
-    let mut found: Vec<(usize, Repetition)> = groups
+    let mut found: Vec<(usize, Observation)> = groups
         .values()
         .filter_map(|group| Some((group[0], judge(&sorted, group, thresholds)?)))
         .collect();
     found.sort_by_key(|(first, _)| *first);
     found
         .into_iter()
-        .map(|(_, repetition)| repetition)
+        .map(|(_, observation)| observation)
         .collect()
 }
 
-fn judge(sorted: &[&Execution], group: &[usize], thresholds: Thresholds) -> Option<Repetition> {
+fn judge(sorted: &[&Execution], group: &[usize], thresholds: Thresholds) -> Option<Observation> {
     let first = sorted[group[0]];
     let enough = u64::from(thresholds.repeats.get());
     let repeats = group.len() as u64;
@@ -78,12 +49,15 @@ fn judge(sorted: &[&Execution], group: &[usize], thresholds: Thresholds) -> Opti
     if pauses(sorted, group) {
         return None;
     }
-    let time = group.iter().map(|&index| duration(sorted[index])).sum();
+    let time = group.iter().map(|&index| sorted[index].duration()).sum();
+    let rows = group.iter().map(|&index| sorted[index].rows).sum();
     let cause = cause(sorted, group);
-    let worth_it = repeats >= 2 * enough && time >= thresholds.time;
-    (cause.is_some() || worth_it).then_some(Repetition {
+    let worth_it = repeats >= 2 * enough && time >= thresholds.unexplained;
+    (cause.is_some() || worth_it).then_some(Observation {
+        rule: Rule::NPlusOne,
         fingerprint: first.fingerprint,
         repeats,
+        rows,
         time,
         cause,
     })
@@ -94,15 +68,11 @@ fn looks_up_one_key(shape: Shape) -> bool {
     shape.verb == Verb::Select && shape.key_lookup && !shape.key_list && !walks
 }
 
-fn duration(execution: &Execution) -> Duration {
-    execution.ended.since(execution.started)
-}
-
 /// Whether most executions started before their predecessor was half done.
 fn overlaps(sorted: &[&Execution], group: &[usize]) -> bool {
     let early = group.windows(2).filter(|pair| {
         let (earlier, later) = (sorted[pair[0]], sorted[pair[1]]);
-        earlier.ended.since(later.started) > duration(earlier).min(duration(later)) / 2
+        earlier.ended.since(later.started) > earlier.duration().min(later.duration()) / 2
     });
     2 * early.count() >= group.len()
 }
@@ -112,9 +82,9 @@ fn pauses(sorted: &[&Execution], group: &[usize]) -> bool {
     let long = group.windows(2).filter(|pair| {
         let (earlier, later) = (sorted[pair[0]], sorted[pair[1]]);
         let between = &sorted[pair[0] + 1..pair[1]];
-        let queried = between.iter().map(|execution| duration(execution)).sum();
+        let queried = between.iter().map(|execution| execution.duration()).sum();
         let pause = later.started.since(earlier.ended).saturating_sub(queried);
-        pause > PAUSE.max(5 * duration(earlier))
+        pause > PAUSE.max(5 * earlier.duration())
     });
     2 * long.count() >= group.len()
 }
