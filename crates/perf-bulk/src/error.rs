@@ -38,16 +38,27 @@ pub enum BulkError {
         found: usize,
     },
     /// A row breaks a constraint of its table.
-    #[error("row {row} violates a {kind} constraint{}", OnColumns(columns))]
+    #[error("{} violates a {kind} constraint{}", Subject(*row), OnColumns(columns))]
     Constraint {
-        /// The row's index.
-        row: u64,
+        /// The row's index; `None` when the database does not tell which one it was.
+        row: Option<u64>,
         /// Which kind of constraint.
         kind: ConstraintKind,
         /// The columns the database named, or the constraint's own name; empty when it named none.
         columns: Vec<String>,
         /// The database's error.
         source: BoxError,
+    },
+    /// A column's type in Rust is not its type in the database. Nothing was stored: a binary COPY would
+    /// take the bytes of one for the other.
+    #[error("column `{column}` is {expected}, but the row has {found} for it")]
+    TypeMismatch {
+        /// The column's name.
+        column: String,
+        /// The column's type.
+        expected: String,
+        /// The type that the row's value has.
+        found: String,
     },
     /// A row is larger than the database accepts.
     #[error("row {row} is larger than the database accepts")]
@@ -127,29 +138,12 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
-            | Self::Constraint { row, .. }
             | Self::RowTooLarge { row, .. } => Some(*row),
+            Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),
             Self::Partial { source, .. } => source.row(),
             _ => None,
         }
-    }
-
-    /// The same error with its row counted from `first`.
-    pub(crate) fn offset_row(self, first: u64) -> Self {
-        self.map_row(|row| row + first)
-    }
-
-    /// The same error with another row.
-    pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
-        if let Self::Encode { row, .. }
-        | Self::ColumnCount { row, .. }
-        | Self::Constraint { row, .. }
-        | Self::RowTooLarge { row, .. } = &mut self
-        {
-            *row = map(*row);
-        }
-        self
     }
 }
 
@@ -181,6 +175,17 @@ impl fmt::Display for ConstraintKind {
             Self::DataType => "data-type",
             Self::Other => "table",
         })
+    }
+}
+
+struct Subject(Option<u64>);
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(row) => write!(f, "row {row}"),
+            None => f.write_str("a row"),
+        }
     }
 }
 

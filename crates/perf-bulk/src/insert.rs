@@ -206,16 +206,16 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let mut transaction = B::begin(connection).await?;
+        let mut scope = B::begin(connection).await?;
         let mut sent = 0;
         while !chunk.is_empty() {
-            B::insert(&mut transaction, &self.target, &chunk, &mut self.meter)
+            B::insert(&mut scope, &self.target, false, &chunk, &mut self.meter)
                 .await
                 .map_err(|rejection| rejection.error.offset_row(sent))?;
             sent += chunk.len() as u64;
             chunk = self.chunks.next_chunk();
         }
-        B::commit(transaction).await?;
+        B::commit(scope).await?;
         self.settled = sent;
         Ok(())
     }
@@ -246,16 +246,17 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let mut transaction = B::begin(connection).await?;
+        let mut scope = B::begin(connection).await?;
+        let isolate = self.best_effort;
         let mut bad = Vec::new();
         let mut start = 0;
         while start < chunk.len() {
             let rest = &chunk[start..];
-            match B::insert(&mut transaction, &self.target, rest, &mut self.meter).await {
+            match B::insert(&mut scope, &self.target, isolate, rest, &mut self.meter).await {
                 Ok(()) => break,
                 Err(rejection) => {
                     let error = rejection.error.offset_row(self.settled + start as u64);
-                    if !(self.best_effort && rejection.isolated) {
+                    if !(isolate && rejection.isolated) {
                         return Err(error);
                     }
                     bad.push((start + rejection.at, error));
@@ -264,7 +265,7 @@ impl<I: Iterator> Run<'_, I> {
                 }
             }
         }
-        B::commit(transaction).await?;
+        B::commit(scope).await?;
         Ok(bad)
     }
 

@@ -40,6 +40,10 @@ impl<V> Entry<V> {
         self.value
     }
 
+    pub(crate) const fn slots(&self) -> Slots {
+        self.slots
+    }
+
     /// Whether it may be served as current.
     #[inline]
     pub(crate) fn is_fresh(&self, now: Tick, fence: &Fence) -> bool {

@@ -1,5 +1,6 @@
 //! A load in progress and those who wait for it.
 
+use crate::Source;
 use crate::expiry::Tick;
 use crate::fence::Stamp;
 use crate::sync::Mutex;
@@ -15,13 +16,23 @@ use tokio::task::AbortHandle;
 /// How a load ended.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome<V> {
-    Loaded(V),
+    Landed(Landed<V>),
+    /// The far tier holds nothing, and nobody was there to load.
+    Absent,
     /// Its callers' error type is known to them alone: two call sites may load one key.
     Failed(Arc<dyn Any + Send + Sync>),
     TimedOut,
     Panicked,
     /// The runtime shut down, or everyone who waited has left.
     Aborted,
+}
+
+/// A value, where it was found, and the slots of its tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed<V> {
+    pub(crate) value: V,
+    pub(crate) source: Source,
+    pub(crate) slots: Slots,
 }
 
 /// One load: begun at `stamp`, with the tags known then.
@@ -52,6 +63,11 @@ impl<V: Clone> Flight<V> {
         self.landed.notify_waiters();
     }
 
+    /// The outcome, if it is there.
+    pub(crate) fn outcome(&self) -> Option<Outcome<V>> {
+        self.outcome.get().cloned()
+    }
+
     /// Waits for the outcome.
     pub(crate) async fn landing(&self) -> Outcome<V> {
         loop {
@@ -59,8 +75,8 @@ impl<V: Clone> Flight<V> {
             tokio::pin!(landed);
             // Enrol before looking: an outcome that comes between the two must not be missed.
             landed.as_mut().enable();
-            if let Some(outcome) = self.outcome.get() {
-                return outcome.clone();
+            if let Some(outcome) = self.outcome() {
+                return outcome;
             }
             landed.await;
         }

@@ -18,7 +18,7 @@
 //! per key: memory is proportional to loads in progress.
 
 use crate::entry::Entry;
-use crate::expiry::{Expiry, Tick};
+use crate::expiry::Tick;
 use crate::fence::{Fence, Stamp};
 use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
@@ -43,8 +43,8 @@ pub(crate) struct NearTier<K, V, S> {
 pub(crate) enum Boarding<V> {
     /// Another load published in the meantime.
     Hit(Entry<V>),
-    /// Someone loads this key: wait with them.
-    Joins(Arc<Flight<V>>),
+    /// Someone loads this key, and the sequence stood there when this caller came: wait with them.
+    Joins(Arc<Flight<V>>, Stamp),
     /// Nobody does: start the load of this flight.
     Leads(Arc<Flight<V>>),
     /// The last load failed a short while ago: be content with what there is.
@@ -119,7 +119,7 @@ where
             && self.fence.admits_load(passage.flight.stamp, slots)
         {
             passage.waiting += 1;
-            return Boarding::Joins(Arc::clone(&passage.flight));
+            return Boarding::Joins(Arc::clone(&passage.flight), self.fence.stamp());
         }
         let flight = Arc::new(Flight::new(self.fence.stamp(), slots));
         let passage = Passage {
@@ -148,16 +148,14 @@ where
         &self,
         key: &K,
         flight: &Arc<Flight<V>>,
-        value: V,
-        expiry: Expiry,
+        entry: Entry<V>,
         now: Tick,
     ) -> Publication<K, V> {
         self.turn_era(now);
         let mut lane = self.flights.lane(key).lock();
-        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, flight.slots) {
+        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, entry.slots()) {
             return Publication::Refused;
         }
-        let entry = Entry::new(value, flight.stamp.born(), expiry, flight.slots);
         lane.resting.remove(key);
         Publication::Kept(self.store.insert(key.clone(), entry))
     }
@@ -171,6 +169,12 @@ where
         {
             lane.rest(key.clone(), rest);
         }
+    }
+
+    /// Whether a caller who joined `flight` when the sequence stood at `joined` may take its value. The
+    /// tags are known only now: one of them may have been invalidated before the caller came.
+    pub(crate) fn admits_joiner(&self, flight: &Flight<V>, joined: Stamp, slots: Slots) -> bool {
+        joined == flight.stamp || self.fence.admits_load(flight.stamp, slots)
     }
 
     /// What an insertion notes before it begins.

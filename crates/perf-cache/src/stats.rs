@@ -15,6 +15,14 @@ pub struct CacheStats {
     pub misses: u64,
     /// Misses that waited for a load that another caller had started.
     pub joins: u64,
+    /// Near misses that found a value in the far tier.
+    pub far_hits: u64,
+    /// Near misses that found none there.
+    pub far_misses: u64,
+    /// Requests that the far tier failed.
+    pub far_failures: u64,
+    /// Far values that could not be read: damaged, or of another version.
+    pub far_undecodable: u64,
     /// Loads started.
     pub loads: u64,
     /// Loads that returned an error.
@@ -79,6 +87,10 @@ impl CacheStats {
             ("hits", self.hits),
             ("misses", self.misses),
             ("joins", self.joins),
+            ("far_hits", self.far_hits),
+            ("far_misses", self.far_misses),
+            ("far_failures", self.far_failures),
+            ("far_undecodable", self.far_undecodable),
             ("loads", self.loads),
             ("load_failures", self.load_failures),
             ("load_timeouts", self.load_timeouts),

@@ -50,6 +50,12 @@ pub enum Error {
         /// The operator asked for.
         operator: FilterOp,
     },
+    /// There is no such operator.
+    #[error("there is no operator {operator:?}")]
+    UnknownOperator {
+        /// The name asked for.
+        operator: String,
+    },
     /// A value is not of the field's kind, or an operator has too few or too many values.
     #[error("field {field:?} expects {expected}")]
     InvalidValue {
@@ -58,8 +64,8 @@ pub enum Error {
         /// What it takes.
         expected: Cow<'static, str>,
     },
-    /// A value is of the field's kind, but larger than the database can hold.
-    #[error("a value is larger than the database can hold")]
+    /// A value is of the field's kind, but the database holds none like it: too large, or too fine.
+    #[error("a value is beyond what the database can hold")]
     ValueOutOfRange,
     /// A number of the request is outside its bounds.
     #[error("{parameter} must be from {min} to {max}")]
@@ -123,6 +129,9 @@ pub enum CursorFault {
     /// Protected with a key that is not, or no longer, known.
     #[error("unknown key")]
     UnknownKey,
+    /// Made too long ago.
+    #[error("expired")]
+    Expired,
     /// Forged or altered.
     #[error("bad signature")]
     BadSignature,

@@ -7,8 +7,7 @@ use crate::order::TotalOrder;
 use crate::page::{CountMode, Page, PageInfo, Total};
 use crate::query::PageQuery;
 use crate::request::{Checker, PageRequest, Start};
-use crate::seek::Position;
-use crate::source::{Origin, PageSource, Selection};
+use crate::source::{Origin, PageSource, Position, Selection};
 use crate::value::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -164,39 +163,15 @@ impl<S: PageSource> Paginator<S> {
     }
 
     async fn stretch(&self, request: &PageRequest) -> Result<Stretch<S::Item>, Error> {
-        let size = u64::from(request.size);
-        let (origin, backward) = match &request.start {
-            Start::Offset(offset) => (Origin::Skipping(*offset), false),
-            Start::Place(Place {
-                backward,
-                values: None,
-            }) => (Origin::Beginning, *backward),
-            Start::Place(Place {
-                backward,
-                values: Some(values),
-            }) => (
-                Origin::At(Position {
-                    values,
-                    inclusive: true,
-                }),
-                *backward,
-            ),
-        };
+        let (origin, backward) = request.origin();
         let order = if backward {
             &request.order.reversed()
         } else {
             &request.order
         };
-        // One row beyond the page tells whether more follow; the row that a cursor was made from, read
-        // again, tells that something precedes.
-        let extra = if matches!(origin, Origin::At(_)) {
-            2
-        } else {
-            1
-        };
-        let mut rows = self.rows(request, order, origin, size + extra).await?;
+        let mut rows = self.rows(request, order, origin, request.reach()).await?;
         let behind = self.behind(request, origin, order, &mut rows).await?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let size = usize::try_from(request.size).unwrap_or(usize::MAX);
         let ahead = rows.len() > size;
         rows.truncate(size);
         if backward {

@@ -8,6 +8,7 @@ use crate::order::TotalOrder;
 use crate::page::CountMode;
 use crate::query::PageQuery;
 use crate::schema::Layout;
+use crate::source::{Origin, Position};
 
 /// A checked [`PageQuery`], ready to be fetched any number of times.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,38 @@ impl PageRequest {
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Where the page starts, and whether that is its far end.
+    pub(crate) fn origin(&self) -> (Origin<'_>, bool) {
+        match &self.start {
+            Start::Offset(offset) => (Origin::Skipping(*offset), false),
+            Start::Place(Place {
+                backward,
+                values: None,
+            }) => (Origin::Beginning, *backward),
+            Start::Place(Place {
+                backward,
+                values: Some(values),
+            }) => (
+                Origin::At(Position {
+                    values,
+                    inclusive: true,
+                }),
+                *backward,
+            ),
+        }
+    }
+
+    /// How many rows are read for the page: one beyond it tells whether more follow; the row that a
+    /// cursor was made from, read again, tells that something precedes.
+    pub(crate) fn reach(&self) -> u64 {
+        let extra = if matches!(self.origin().0, Origin::At(_)) {
+            2
+        } else {
+            1
+        };
+        u64::from(self.size) + extra
     }
 
     /// The order of rows.

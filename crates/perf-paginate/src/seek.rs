@@ -16,6 +16,7 @@
 //! seeks; so either placement of NULLs works from a plain index.
 
 use crate::order::{OrderKey, TotalOrder};
+use crate::source::Position;
 use crate::value::Value;
 use perf_core::Dialect;
 
@@ -65,16 +66,6 @@ pub(crate) enum Range {
         form: SeekForm,
         inclusive: bool,
     },
-}
-
-/// A place between rows, where a walk starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Position<'a> {
-    /// The values of the order's fields at the place.
-    pub values: &'a [Value],
-    /// Whether a row with exactly these values belongs to the walk.
-    pub inclusive: bool,
 }
 
 /// Cuts the rows of `order`, from `position` on, into segments.

@@ -173,7 +173,7 @@ impl<M: Manager> Errand<M> {
             record.taken = now;
             let (retires, _) = record.retirement(&shared.settings.limits, true);
             shared.gauges[ticket.index()].set_retires(retires.as_nanos());
-            shared.hand_on(ticket, now);
+            shared.hand_on(ticket);
             shared.signal.notify_one();
         }
     }

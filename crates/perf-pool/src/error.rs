@@ -21,6 +21,14 @@ pub enum PoolError<E: Error + 'static> {
     /// As many as may wait already do.
     #[error("the queue is full ({0})")]
     QueueFull(Status),
+    /// More come than can be served, and the caller had stood in line too long when its turn came.
+    #[error("turned away after {waited:.1?}: the queue does not get shorter ({status})")]
+    Shed {
+        /// How long the caller waited.
+        waited: Duration,
+        /// The pool at that time.
+        status: Status,
+    },
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
@@ -69,7 +77,7 @@ impl<E: Error + 'static> PoolError<E> {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_)
+            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_) | Self::Shed { .. }
         )
     }
 
@@ -78,7 +86,7 @@ impl<E: Error + 'static> PoolError<E> {
     pub fn is_overload(&self) -> bool {
         match self {
             Self::Timeout(elapsed) => elapsed.phase == Phase::Queue,
-            Self::Exhausted(_) | Self::QueueFull(_) => true,
+            Self::Exhausted(_) | Self::QueueFull(_) | Self::Shed { .. } => true,
             _ => false,
         }
     }

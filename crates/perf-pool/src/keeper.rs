@@ -174,7 +174,7 @@ impl<M: Manager> Shared<M> {
                 self.assign(ticket, Chore::Retire(reason));
             } else {
                 self.gauges[ticket.index()].set_retires(moment.as_nanos());
-                self.hand_on(ticket, now);
+                self.hand_on(ticket);
             }
         }
     }
@@ -186,7 +186,7 @@ impl<M: Manager> Shared<M> {
             if self.item_mut(&mut ticket).record.proven < failure {
                 self.assign(ticket, Chore::Suspect);
             } else {
-                self.hand_on(ticket, failure);
+                self.hand_on(ticket);
             }
         }
     }

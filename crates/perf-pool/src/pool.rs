@@ -51,8 +51,8 @@ impl<M: Manager> Pool<M> {
     /// # Errors
     ///
     /// [`PoolError::Timeout`] when the time has passed, [`PoolError::Create`] when resources cannot be
-    /// created and never will, [`PoolError::QueueFull`] when too many wait already, and
-    /// [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
+    /// created and never will, [`PoolError::QueueFull`] when too many wait already, [`PoolError::Shed`]
+    /// under overload, and [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
     /// outside a tokio runtime.
     ///
     /// # Cancel safety
@@ -164,7 +164,8 @@ impl<M: Manager> Pool<M> {
     /// What the pool has done since it was built.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.counters.metrics(self.shared.acquired())
+        let wait = self.shared.exchange.waits().snapshot().summary();
+        self.shared.counters.metrics(self.shared.acquired(), wait)
     }
 
     /// The manager that the pool was built with.
@@ -231,6 +232,7 @@ impl<M: Manager> Inspect for Pool<M> {
             Sample::counter("acquired", metrics.acquired),
             Sample::counter("timeouts", metrics.timeouts),
             Sample::counter("refused", metrics.refused),
+            Sample::counter("shed", metrics.shed),
             Sample::counter("create_failures", metrics.create_failures),
             Sample::histogram("wait_seconds", metrics.wait),
             Sample::histogram("hold_seconds", metrics.hold),

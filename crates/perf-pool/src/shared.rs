@@ -141,7 +141,7 @@ impl<M: Manager> Shared<M> {
         match fitness {
             Fitness::Ready | Fitness::Check => {
                 self.gauges[ticket.index()].set_retires(retires.as_nanos());
-                self.hand_on(ticket, now);
+                self.hand_on(ticket);
             }
             Fitness::Reset => self.assign(ticket, Chore::Reset),
             Fitness::Retire(reason) => self.assign(ticket, Chore::Retire(reason)),
@@ -150,9 +150,9 @@ impl<M: Manager> Shared<M> {
 
     /// Gives a usable resource to the first in line, or leaves it idle.
     #[inline]
-    pub(crate) fn hand_on(&self, ticket: Ticket, now: Moment) {
+    pub(crate) fn hand_on(&self, ticket: Ticket) {
         self.gauges[ticket.index()].set_stage(Stage::Idle);
-        if let Err(ticket) = self.exchange.offer(ticket, now) {
+        if let Err(ticket) = self.exchange.offer(ticket, || self.settings.clock.now()) {
             self.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
         }
     }

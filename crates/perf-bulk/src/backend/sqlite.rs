@@ -14,7 +14,7 @@ mod raw;
 mod statement;
 mod value;
 
-use super::{Backend, Conflict, Rejection, Scope, Target, driver_error};
+use super::{Backend, Conflict, Rejection, Scope, Target, driver_error, encoded};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
@@ -35,42 +35,47 @@ type Depth = <Sqlite as sqlx::Database>::TransactionManager;
 
 impl Backend for Sqlite {
     type Cells<'r> = SqliteCells<'r>;
+    type Session = ();
 
     async fn begin(connection: &mut SqliteConnection) -> Result<Scope<'_, Self>, BulkError> {
         // A deferred transaction that turns into a writer midway can fail where waiting would have
         // helped, so the write lock is taken first. A savepoint has its transaction's lock.
         let outermost = Depth::get_transaction_depth(connection) == 0;
         let statement = outermost.then(|| "BEGIN IMMEDIATE".into_sql_str());
-        Scope::begin(connection, statement)
+        // Cancelled, this is undone by the worker thread.
+        Depth::begin(connection, statement)
             .await
-            .map_err(driver_error)
+            .map_err(driver_error)?;
+        Ok(Scope::begun(connection))
     }
 
-    async fn commit(scope: Scope<'_, Self>) -> Result<(), BulkError> {
+    async fn commit(mut scope: Scope<'_, Self>) -> Result<(), BulkError> {
         // A failed COMMIT leaves the transaction open, and dropping it rolls back: nothing is unknown.
-        scope.commit().await.map_err(driver_error)
+        Depth::commit(&mut scope).await.map_err(driver_error)?;
+        scope.close();
+        Ok(())
+    }
+
+    fn abandon(connection: &mut SqliteConnection, (): &()) {
+        Depth::start_rollback(connection);
     }
 
     async fn insert<R: BulkRow<Self> + Sync>(
-        connection: &mut SqliteConnection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
+        _isolate: bool,
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<(), Rejection> {
         let statements = [statement::insert(target)];
-        write(
-            connection,
-            target,
-            &statements,
-            rows,
-            meter,
-            |session, row| session.run(0, row).map(drop),
-        )
+        write(scope, target, &statements, rows, meter, |session, row| {
+            session.run(0, row).map(drop)
+        })
         .await
     }
 
     async fn upsert<R: BulkRow<Self> + Sync>(
-        connection: &mut SqliteConnection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
         conflict: &Conflict,
         rows: &[R],
@@ -81,24 +86,16 @@ impl Backend for Sqlite {
             statement::upsert(target, conflict),
         ];
         let mut outcomes = Vec::with_capacity(rows.len());
-        write(
-            connection,
-            target,
-            &statements,
-            rows,
-            meter,
-            |session, row| {
-                let existed =
-                    session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
-                session.run(1, row)?;
-                outcomes.push(match existed {
-                    false => Upserted::Inserted,
-                    true if conflict.update.is_empty() => Upserted::Kept,
-                    true => Upserted::Updated,
-                });
-                Ok(())
-            },
-        )
+        write(scope, target, &statements, rows, meter, |session, row| {
+            let existed = session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
+            session.run(1, row)?;
+            outcomes.push(match existed {
+                false => Upserted::Inserted,
+                true if conflict.update.is_empty() => Upserted::Kept,
+                true => Upserted::Updated,
+            });
+            Ok(())
+        })
         .await?;
         Ok(outcomes)
     }
@@ -161,28 +158,7 @@ fn encode<'r, R: BulkRow<Sqlite>>(
 ) -> Result<(), BulkError> {
     cells.clear();
     let outcome = row.encode(cells);
-    let (row, expected, found) = (at as u64, target.columns.len(), cells.values().len());
-    if let Err(source) = outcome {
-        let column = target
-            .columns
-            .get(found)
-            .copied()
-            .unwrap_or_default()
-            .to_owned();
-        return Err(BulkError::Encode {
-            row,
-            column,
-            source,
-        });
-    }
-    if found != expected {
-        return Err(BulkError::ColumnCount {
-            row,
-            expected,
-            found,
-        });
-    }
-    Ok(())
+    encoded(outcome, target, at, cells.values().len())
 }
 
 const fn rejection(at: usize, isolated: bool, error: BulkError) -> Rejection {

@@ -204,7 +204,7 @@ async fn a_foreign_key_is_checked_row_by_row() {
         matches!(
             error,
             BulkError::Constraint {
-                row: 2,
+                row: Some(2),
                 kind: ConstraintKind::ForeignKey,
                 ..
             }

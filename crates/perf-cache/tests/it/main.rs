@@ -5,6 +5,8 @@ mod cancellation;
 mod capacity;
 mod close;
 mod expiry;
+mod far;
+mod far_store;
 mod inspect;
 mod near_hit;
 mod orders;

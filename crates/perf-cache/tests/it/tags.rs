@@ -9,19 +9,23 @@ fn tagged(tags: &[&str]) -> EntryPolicy {
 
 #[tokio::test]
 async fn a_tag_takes_its_entries_and_leaves_the_others() -> anyhow::Result<()> {
-    let cache: Cache<&str, u64> = Cache::builder("groups").build()?;
+    let cache: Cache<String, u64> = Cache::builder("groups").build()?;
     cache
-        .insert_with("both", 1, tagged(&["red", "blue"]))
+        .insert_with("both".into(), 1, tagged(&["red", "blue"]))
         .await?;
-    cache.insert_with("blue", 2, tagged(&["blue"])).await?;
-    cache.insert("none", 3).await?;
+    cache
+        .insert_with("blue".into(), 2, tagged(&["blue"]))
+        .await?;
+    cache.insert("none".into(), 3).await?;
     cache.invalidate_tag("red").await?;
     assert_eq!(cache.get("both").await, None);
     assert_eq!(cache.get("blue").await, Some(2));
     cache.invalidate_tags(["green", "blue"]).await?;
     assert_eq!(cache.get("blue").await, None);
     assert_eq!(cache.get("none").await, Some(3));
-    cache.insert_with("blue", 4, tagged(&["blue"])).await?;
+    cache
+        .insert_with("blue".into(), 4, tagged(&["blue"]))
+        .await?;
     assert_eq!(
         cache.get("blue").await,
         Some(4),

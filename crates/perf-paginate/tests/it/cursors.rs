@@ -1,11 +1,13 @@
 //! What a cursor may and may not do.
 
 use crate::rows::Row;
+use perf_core::ManualClock;
 use perf_paginate::{
     Binding, Cursor, CursorFault, Error, Filter, PageQuery, Paginator, Plain, Resource, Signed,
     SliceSource,
 };
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn rows() -> Vec<Row> {
     (0..30)
@@ -88,6 +90,36 @@ async fn a_rotated_key_breaks_no_cursor_and_a_dropped_one_breaks_all() {
         error,
         Error::InvalidCursor(CursorFault::UnknownKey)
     ));
+}
+
+#[tokio::test]
+async fn a_cursor_expires_by_the_clock_that_made_it() {
+    let clock = ManualClock::new();
+    let signed = || Signed::new(&[1; 32]).unwrap();
+    let source = || SliceSource::new(Row::schema().unwrap(), rows());
+    let hour = Duration::from_secs(3_600);
+    let expiring = Paginator::new(source(), signed().expiring(hour, clock.clone()));
+    let cursor = cursor(&expiring, &PageQuery::new()).await;
+    let query = PageQuery::new().cursor(cursor);
+    clock.advance(hour);
+    assert!(expiring.check(&query).is_ok());
+    clock.advance(Duration::from_secs(1));
+    let expired = |query: &PageQuery| {
+        let error = expiring.check(query).unwrap_err();
+        matches!(error, Error::InvalidCursor(CursorFault::Expired)) && error.status() == 400
+    };
+    assert!(expired(&query));
+    // Without a lifetime its age is of no matter; made without one, it is unknown.
+    let timeless = Paginator::new(source(), signed());
+    assert!(timeless.check(&query).is_ok());
+    let ageless = timeless
+        .page(&PageQuery::new())
+        .await
+        .unwrap()
+        .info
+        .next
+        .unwrap();
+    assert!(expired(&PageQuery::new().cursor(ageless)));
 }
 
 #[tokio::test]

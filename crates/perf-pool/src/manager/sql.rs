@@ -153,9 +153,10 @@ impl From<PoolError<Self>> for sqlx::Error {
                 Self::Configuration(Box::new(error))
             }
             PoolError::NoRuntime => Self::Io(io::Error::other(error)),
-            PoolError::Timeout(_) | PoolError::Exhausted(_) | PoolError::QueueFull(_) => {
-                Self::Io(io::Error::new(io::ErrorKind::TimedOut, error))
-            }
+            PoolError::Timeout(_)
+            | PoolError::Exhausted(_)
+            | PoolError::QueueFull(_)
+            | PoolError::Shed { .. } => Self::Io(io::Error::new(io::ErrorKind::TimedOut, error)),
         }
     }
 }

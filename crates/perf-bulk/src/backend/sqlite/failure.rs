@@ -32,7 +32,7 @@ impl Failure {
                 source: self.into(),
             },
             CONSTRAINT | MISMATCH => BulkError::Constraint {
-                row,
+                row: Some(row),
                 kind: constraint_kind(self.code),
                 columns: named_columns(&self.message),
                 source: self.into(),
