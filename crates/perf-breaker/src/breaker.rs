@@ -4,6 +4,7 @@ mod builder;
 mod call;
 mod classify;
 mod core;
+mod lease;
 mod machine;
 mod open_time;
 mod permit;

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// | consecutive failures | 5, while the window holds fewer than 20 calls |
 /// | slow calls | not judged |
 /// | open time | 5 s, doubled to at most 60 s while probes fail, ±25 % |
-/// | probes | 3, of which 2 must succeed, each within the open time |
+/// | probes | 3, of which 2 must succeed, each within the open time at first |
 /// | call time-out | none |
 /// | re-admission | all calls at once |
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl<C> BreakerBuilder<C> {
         self
     }
 
-    /// Lets so many calls pass to see whether it works again; 1 to 4,095.
+    /// Lets so many calls pass to see whether it works again; 1 to 1,023.
     pub const fn probes(mut self, probes: u16) -> Self {
         self.settings.probes = probes;
         self
@@ -166,7 +166,8 @@ impl<C> BreakerBuilder<C> {
     }
 
     /// Gives up on probes that have not reported after this long and gives out new ones; by default the
-    /// open time or the call time-out, whichever is longer.
+    /// open time or the call time-out, whichever is longer. Each time that probes hang, the next ones have
+    /// twice as long, up to an hour.
     pub const fn probe_lease(mut self, lease: Duration) -> Self {
         self.settings.probe_lease = Some(lease);
         self
