@@ -10,6 +10,7 @@ mod table;
 use crate::error::ConfigError;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
+use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 
 use line::Line;
@@ -45,7 +46,7 @@ pub use keyed::KeyedLimiter;
 /// ```
 #[derive(Debug)]
 pub struct RateLimiter<K = SystemClock> {
-    clock: K,
+    time: Timeline<K>,
     rules: Box<[Rule]>,
     cells: Cells,
     line: Line,
@@ -77,7 +78,7 @@ impl<K: Clock> RateLimiter<K> {
             Cells::Many(Mutex::new(vec![0; rules.len()].into()))
         };
         Self {
-            clock,
+            time: Timeline::begin(clock),
             rules,
             cells,
             line: Line::new(),
@@ -200,7 +201,7 @@ impl<K: Clock> RateLimiter<K> {
             if decision.is_allowed() {
                 return decision;
             }
-            self.clock.sleep(decision.retry_after()).await;
+            self.time.sleep(decision.retry_after()).await;
         }
     }
 
@@ -219,11 +220,11 @@ impl<K: Clock> RateLimiter<K> {
     #[inline]
     fn take(&self, cost: u32) -> Decision {
         match &self.cells {
-            Cells::One(cell) => take_from_one(cell, &self.rules[0], self.clock.now(), cost),
+            Cells::One(cell) => take_from_one(cell, &self.rules[0], self.time.now(), cost),
             Cells::Many(cells) => {
                 let mut arrivals = cells.lock();
                 // Read under the lock: with a reading older than another's, less would have come back.
-                let now = self.clock.now();
+                let now = self.time.now();
                 let decision = self.judge(&arrivals, now, cost);
                 if decision.is_allowed() {
                     for (arrival, rule) in arrivals.iter_mut().zip(&self.rules) {
@@ -237,7 +238,7 @@ impl<K: Clock> RateLimiter<K> {
 
     /// What would be said of `cost` calls now.
     fn look(&self, cost: u32) -> Decision {
-        let now = self.clock.now();
+        let now = self.time.now();
         match &self.cells {
             Cells::One(cell) => self.judge(&[cell.load(Acquire)], now, cost),
             Cells::Many(cells) => self.judge(&cells.lock(), now, cost),

@@ -8,6 +8,7 @@ use super::word::{Deadline, Tally};
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::sync::AtomicU64;
+use crate::timeline::Timeline;
 use crate::window::{CountWindow, TimeWindow, Window};
 use perf_core::Clock;
 use std::sync::Arc;
@@ -198,7 +199,7 @@ impl<C> BreakerBuilder<C> {
 
     /// Reads time from `clock`.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Time::Other(Arc::new(clock));
+        self.clock = Time::Other(Arc::new(Timeline::begin(clock)));
         self
     }
 

@@ -4,6 +4,7 @@ use super::table::Table;
 use crate::error::ConfigError;
 use crate::quota::{Limit, Quota};
 use crate::sync::{Mutex, hasher};
+use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 use std::hash::Hash;
 
@@ -28,7 +29,7 @@ use std::hash::Hash;
 /// ```
 #[derive(Debug)]
 pub struct KeyedLimiter<K = SystemClock> {
-    clock: K,
+    time: Timeline<K>,
     hasher: ahash::RandomState,
     /// One table a limit.
     tables: Box<[(Rule, Table)]>,
@@ -68,7 +69,7 @@ impl<K: Clock> KeyedLimiter<K> {
         }
         let table = |limit: &Limit| (Rule::compact(limit), Table::new(capacity));
         Ok(Self {
-            clock,
+            time: Timeline::begin(clock),
             hasher: hasher(),
             tables: quota.limits().iter().map(table).collect(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
@@ -108,14 +109,14 @@ impl<K: Clock> KeyedLimiter<K> {
 
     /// What a call of the key would be told now; takes nothing.
     pub fn peek<Q: Hash + ?Sized>(&self, key: &Q) -> Decision {
-        self.look(self.hasher.hash_one(key), self.clock.now(), 1, None)
+        self.look(self.hasher.hash_one(key), self.time.now(), 1, None)
             .before()
     }
 
     /// Gives back `cost` calls of the key that were admitted and not made.
     pub fn refund<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) {
         let hash = self.hasher.hash_one(key);
-        let now = self.clock.now();
+        let now = self.time.now();
         let _one_at_a_time = self.stripe(hash).lock();
         for (rule, table) in &self.tables {
             table.update(hash, rule.gcra.instant(now), |arrival| {
@@ -139,10 +140,10 @@ impl<K: Clock> KeyedLimiter<K> {
     #[inline]
     fn decide(&self, hash: u64, cost: u32, own: Option<&Rule>) -> Decision {
         if let [(rule, table)] = &*self.tables {
-            return take_from(table, own.unwrap_or(rule), hash, self.clock.now(), cost);
+            return take_from(table, own.unwrap_or(rule), hash, self.time.now(), cost);
         }
         let _one_at_a_time = self.stripe(hash).lock();
-        let now = self.clock.now();
+        let now = self.time.now();
         let decision = self.look(hash, now, cost, own);
         if decision.is_allowed() {
             for (rule, table) in self.rules(own) {

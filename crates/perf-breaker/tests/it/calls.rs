@@ -1,6 +1,6 @@
 //! The three forms of a call, and the ways in which one ends early.
 
-use crate::support::{MS, SECOND, builder, fail};
+use crate::support::{MS, SECOND, builder, fail, late_clock};
 use perf_breaker::{CircuitBreaker, GuardError, Outcome, State};
 use perf_core::ManualClock;
 use std::future::pending;
@@ -41,7 +41,7 @@ async fn a_refused_call_is_never_polled() {
 
 #[tokio::test]
 async fn a_call_beyond_its_limit_ends_and_has_failed() {
-    let clock = ManualClock::new();
+    let clock = late_clock();
     let breaker = builder(&clock)
         .timeout(SECOND)
         .consecutive_failures(1)

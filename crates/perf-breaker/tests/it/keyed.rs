@@ -1,6 +1,6 @@
 //! What a keyed limiter admits, forgets and weighs.
 
-use crate::support::{MS, SECOND};
+use crate::support::{MS, SECOND, late_clock};
 use perf_breaker::{ConfigError, KeyedLimiter, Limit};
 use perf_core::ManualClock;
 use perf_testkit::allocations::{count, peak_bytes};
@@ -138,4 +138,13 @@ fn threads_share_a_key_exactly() {
         });
         assert_eq!(total, 1_000);
     }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    let limiter = limiter("5/hour", 100, &clock);
+    assert_eq!(admitted(&limiter, 7, 1_000), 5);
+    clock.advance(3600 * SECOND);
+    assert_eq!(admitted(&limiter, 7, 1_000), 5);
 }

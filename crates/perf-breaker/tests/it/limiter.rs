@@ -1,6 +1,6 @@
 //! What a limiter admits.
 
-use crate::support::{MS, SECOND};
+use crate::support::{MS, SECOND, late_clock};
 use perf_breaker::{ConfigError, GuardError, Quota, RateLimiter};
 use perf_core::ManualClock;
 
@@ -115,5 +115,16 @@ fn threads_never_get_more_than_the_burst() {
                 .sum()
         });
         assert_eq!(total, 1_000, "{quota}");
+    }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    for quota in ["11/second", "11/second; 100/hour"] {
+        let limiter = limiter(quota, &clock);
+        assert_eq!(admitted(&limiter, 1_000), 11);
+        clock.advance(SECOND);
+        assert_eq!(admitted(&limiter, 1_000), 11);
     }
 }

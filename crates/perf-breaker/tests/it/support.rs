@@ -17,6 +17,13 @@ pub(crate) fn builder(clock: &ManualClock) -> BreakerBuilder {
         .open_jitter(0.0)
 }
 
+/// A clock that counts from 1970.
+pub(crate) fn late_clock() -> ManualClock {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_nanos(1_780_000_000_000_000_000));
+    clock
+}
+
 pub(crate) fn succeed<C>(breaker: &CircuitBreaker<C>) {
     breaker.admit().unwrap().success();
 }

@@ -1,6 +1,8 @@
 //! When a closed breaker opens.
 
-use crate::support::{MS, SECOND, builder, fail, failures_until_open, succeed};
+use crate::support::{
+    MS, OPEN_TIME, SECOND, builder, due, fail, failures_until_open, late_clock, succeed,
+};
 use perf_breaker::{CircuitBreaker, Outcome, State};
 use perf_core::ManualClock;
 use std::time::Duration;
@@ -183,4 +185,15 @@ fn counts_equal_the_window_once_threads_have_come_to_rest() {
             assert_eq!((after.calls, after.failures), (20_065, before.failures));
         }
     }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    let breaker = due(&clock, builder(&clock).timeout(SECOND).probes(1));
+    succeed(&breaker);
+    fail(&breaker);
+    let left = breaker.admit().unwrap_err().retry_after;
+    assert!(left >= OPEN_TIME && left < OPEN_TIME + 2 * MS, "{left:?}");
+    assert!(breaker.snapshot().rejected > 0);
 }
