@@ -197,3 +197,24 @@ fn a_clock_that_counts_from_1970_serves_as_well() {
     assert!(left >= OPEN_TIME && left < OPEN_TIME + 2 * MS, "{left:?}");
     assert!(breaker.snapshot().rejected > 0);
 }
+
+/// Long after, in the very bucket whose tag says the same.
+#[test]
+fn a_time_window_forgets_for_good() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock)
+        .time_window(8 * MS, 8)
+        .min_calls(10)
+        .consecutive_failures(0)
+        .build()
+        .unwrap();
+    for _ in 0..9 {
+        fail(&breaker);
+    }
+    clock.advance((1 << 24) * MS);
+    fail(&breaker);
+    assert_eq!(
+        (breaker.state(), breaker.snapshot().failures),
+        (State::Closed, 1)
+    );
+}
