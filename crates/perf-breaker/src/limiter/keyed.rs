@@ -39,10 +39,12 @@ pub struct KeyedLimiter<K = SystemClock> {
 }
 
 const STRIPES: usize = 64;
-const MOST_KEYS: usize = 1 << 32;
+/// Two gigabytes for each limit of the quota.
+const MOST_KEYS: usize = 100_000_000;
 
 impl KeyedLimiter {
-    /// A limiter on the system's clock, with room for `capacity` keys; 1 to 2³².
+    /// A limiter on the system's clock, with room for `capacity` keys, which it takes at once; 1 to
+    /// 100,000,000.
     ///
     /// # Errors
     ///

@@ -79,12 +79,14 @@ fn a_key_of_a_mebibyte_is_a_key() {
 }
 
 #[test]
-fn no_capacity_is_an_error() {
-    let error = KeyedLimiter::new(&"1/second".parse().unwrap(), 0).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "capacity for keys is 0, must be 1 to 4294967296"
-    );
+fn no_capacity_and_one_beyond_all_memory_are_errors() {
+    for capacity in [0, 100_000_001, usize::MAX] {
+        let error = KeyedLimiter::new(&"1/second".parse().unwrap(), capacity).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("capacity for keys is {capacity}, must be 1 to 100000000")
+        );
+    }
 }
 
 #[test]
