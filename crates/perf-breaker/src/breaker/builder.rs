@@ -141,7 +141,7 @@ impl<C> BreakerBuilder<C> {
         self
     }
 
-    /// Stays open for at most this long, however often the probes fail.
+    /// Stays open for at most this long, however often the probes fail and whatever a result asks for.
     pub const fn max_open(mut self, time: Duration) -> Self {
         self.settings.max_open = time;
         self

@@ -124,6 +124,7 @@ impl Machine {
             }
             (Admission::Counted(generation), Verdict::OpenFor(open_for)) => {
                 self.record(generation, Trace::FAILED, &now);
+                let open_for = self.open_time.grant(open_for);
                 self.trip(generation, Reason::Requested, open_for, now())
             }
             (Admission::Probe(generation), _) => {
@@ -135,6 +136,12 @@ impl Machine {
 
     pub(super) fn state(&self) -> State {
         state_of(self.load())
+    }
+
+    /// Whether it is open and the next call becomes a probe.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        let word = self.load();
+        word.phase() == Phase::Open && Deadline(word.payload()).left(now).is_zero()
     }
 
     pub(super) fn counts(&self, now: Moment) -> Counts {
@@ -335,7 +342,7 @@ impl Machine {
         };
         let (limit, needed) = (u64::from(self.probes.limit), u64::from(self.probes.needed));
         if let Verdict::OpenFor(open_for) = verdict {
-            open(open_for, Reason::Requested)
+            open(self.open_time.grant(open_for), Reason::Requested)
         } else if tally.failures > limit - needed {
             open(
                 self.open_time.draw(word.streak() + 1, random()),

@@ -73,7 +73,7 @@ fn an_inspection_shows_state_and_figures() {
     let registry = Registry::new();
     let breaker = due(&clock, builder(&clock).probes(1));
     breaker.register_in(&registry);
-    assert_eq!(breaker.health(), Health::Unhealthy("open".into()));
+    assert_eq!(breaker.health(), Health::Degraded("due for a probe".into()));
     let probe = breaker.admit().unwrap();
     assert_eq!(breaker.health(), Health::Degraded("probing".into()));
     probe.success();
@@ -96,6 +96,19 @@ fn an_inspection_shows_state_and_figures() {
     );
     drop(breaker);
     assert!(registry.inspect().is_empty());
+}
+
+/// A readiness check that sends no calls to what is unhealthy must not keep it so for ever.
+#[test]
+fn an_open_breaker_is_unhealthy_until_a_probe_is_due() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).consecutive_failures(1).build().unwrap();
+    assert_eq!(breaker.health(), Health::Healthy);
+    fail(&breaker);
+    assert_eq!(breaker.health(), Health::Unhealthy("open".into()));
+    clock.advance(breaker.admit().unwrap_err().retry_after);
+    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.health(), Health::Degraded("due for a probe".into()));
 }
 
 fn serde_free(samples: &[perf_core::Sample]) -> Vec<String> {

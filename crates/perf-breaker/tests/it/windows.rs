@@ -145,6 +145,19 @@ fn a_result_can_say_for_how_long_to_open() {
 }
 
 #[test]
+fn no_result_opens_it_for_longer_than_the_longest_open_time() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).max_open(60 * SECOND).build().unwrap();
+    for _ in 0..3 {
+        let forever = Outcome::OpenFor(Duration::MAX);
+        breaker.admit().unwrap().record(forever);
+        let left = breaker.admit().unwrap_err().retry_after;
+        assert!(left <= 60 * SECOND + 2 * MS, "{left:?}");
+        clock.advance(left); // the next is a probe
+    }
+}
+
+#[test]
 fn counts_equal_the_window_once_threads_have_come_to_rest() {
     for builder in [
         builder(&ManualClock::new()).count_window(64),
