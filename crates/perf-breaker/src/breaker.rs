@@ -93,7 +93,8 @@ impl<C> CircuitBreaker<C> {
     ///
     /// # Panics
     ///
-    /// A panic of the call, or of the classifier, counts as a failure and goes on.
+    /// A panic of the call, or of the classifier, counts as a failure and goes on. A breaker with a
+    /// [`timeout`](BreakerBuilder::timeout) on the default clock needs tokio's timer.
     ///
     /// # Cancel safety
     ///

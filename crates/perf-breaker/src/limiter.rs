@@ -118,6 +118,10 @@ impl<K: Clock> RateLimiter<K> {
     ///
     /// A call that would have to wait longer is denied at once.
     ///
+    /// # Panics
+    ///
+    /// On the default clock, a call that has to wait panics outside a tokio runtime with its timer.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the line; nothing was taken, and those behind move up.
@@ -145,6 +149,10 @@ impl<K: Clock> RateLimiter<K> {
     /// # Errors
     ///
     /// [`ConfigError::CostExceedsBurst`] if no wait could make the cost admissible.
+    ///
+    /// # Panics
+    ///
+    /// As [`until_ready`](Self::until_ready).
     ///
     /// # Cancel safety
     ///

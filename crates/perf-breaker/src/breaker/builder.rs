@@ -176,6 +176,11 @@ impl<C> BreakerBuilder<C> {
 
     /// Ends a call after this long and counts it as failed. A call that its owner drops later than that
     /// has failed as well.
+    ///
+    /// # Panics
+    ///
+    /// On the default clock, a call that has to wait panics outside a tokio runtime with its timer, and
+    /// counts as failed. A [`clock`](Self::clock) with waits of its own needs none.
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.settings.timeout = Some(limit);
         self

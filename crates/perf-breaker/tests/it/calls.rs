@@ -69,6 +69,19 @@ async fn the_system_clock_ends_calls_as_well() {
     assert_eq!(breaker.snapshot().failures, 1);
 }
 
+#[test]
+fn outside_tokio_a_limit_panics_on_the_default_clock_alone() {
+    let limited = || CircuitBreaker::builder("test").timeout(SECOND);
+    let breaker = limited().build().unwrap();
+    let mut call = Box::pin(breaker.call(never()));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(call.as_mut()))).is_err());
+    assert_eq!(breaker.snapshot().failures, 1);
+
+    let breaker = limited().clock(ManualClock::new()).build().unwrap();
+    let mut call = Box::pin(breaker.call(never()));
+    assert!(poll_once(call.as_mut()).is_pending());
+}
+
 /// An outer time-out drops the call: it must not blind the breaker.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_calls_dropped_beyond_the_slow_limit_open_it() {
