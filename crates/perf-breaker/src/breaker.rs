@@ -284,7 +284,7 @@ impl<C> CircuitBreaker<C> {
     }
 
     /// Shows the breaker in `registry` for as long as it lives.
-    pub fn register_in(&self, registry: &perf_core::Registry) {
+    pub fn register(&self, registry: &perf_core::Registry) {
         registry.register(&self.core);
     }
 }

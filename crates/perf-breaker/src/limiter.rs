@@ -2,17 +2,20 @@
 
 mod decision;
 mod gcra;
+mod inspect;
 mod keyed;
 mod line;
 mod rule;
 mod table;
 
 use crate::error::ConfigError;
+use crate::name::Name;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
 use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 
+use inspect::Figures;
 use line::Line;
 use rule::Rule;
 use std::time::Duration;
@@ -46,6 +49,7 @@ pub use keyed::KeyedLimiter;
 /// ```
 #[derive(Debug)]
 pub struct RateLimiter<K = SystemClock> {
+    figures: Figures,
     time: Timeline<K>,
     rules: Box<[Rule]>,
     cells: Cells,
@@ -78,6 +82,7 @@ impl<K: Clock> RateLimiter<K> {
             Cells::Many(Mutex::new(vec![0; rules.len()].into()))
         };
         Self {
+            figures: Figures::of(quota),
             time: Timeline::begin(clock),
             rules,
             cells,
@@ -85,10 +90,17 @@ impl<K: Clock> RateLimiter<K> {
         }
     }
 
+    /// The same limiter under a name of its own; without one it is called by its quota.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.figures.name = name.into();
+        self
+    }
+
     /// Takes one call from the quota, or nothing if it denies it.
     #[inline]
     pub fn check(&self) -> Decision {
-        self.take_behind_line(1)
+        self.figures.note(self.take_behind_line(1))
     }
 
     /// Takes `cost` calls from the quota at once, or nothing if it denies them. A cost of 0 only looks.
@@ -110,7 +122,7 @@ impl<K: Clock> RateLimiter<K> {
     /// ```
     pub fn check_cost(&self, cost: u32) -> Result<Decision, ConfigError> {
         self.affordable(cost)?;
-        Ok(self.take_behind_line(cost))
+        Ok(self.figures.note(self.take_behind_line(cost)))
     }
 
     /// Waits until the quota allows a call, and takes it; at most `max_wait`. Whoever waits is served in
@@ -201,7 +213,7 @@ impl<K: Clock> RateLimiter<K> {
         let place = self.line.join(cost);
         let expected = self.look(place.cost_up_to_here());
         if expected.retry_after() > max_wait {
-            return expected;
+            return self.figures.note(expected);
         }
         let _first = place.turn().await;
         loop {

@@ -1,7 +1,9 @@
 use super::Decision;
+use super::inspect::Figures;
 use super::rule::Rule;
 use super::table::Table;
 use crate::error::ConfigError;
+use crate::name::Name;
 use crate::quota::{Limit, Quota};
 use crate::sync::{Mutex, hasher};
 use crate::timeline::Timeline;
@@ -29,6 +31,7 @@ use std::hash::Hash;
 /// ```
 #[derive(Debug)]
 pub struct KeyedLimiter<K = SystemClock> {
+    pub(super) figures: Figures,
     time: Timeline<K>,
     hasher: ahash::RandomState,
     /// One table a limit.
@@ -71,11 +74,19 @@ impl<K: Clock> KeyedLimiter<K> {
         }
         let table = |limit: &Limit| (Rule::compact(limit), Table::new(capacity));
         Ok(Self {
+            figures: Figures::of(quota),
             time: Timeline::begin(clock),
             hasher: hasher(),
             tables: quota.limits().iter().map(table).collect(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         })
+    }
+
+    /// The same limiter under a name of its own; without one it is called by its quota.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.figures.name = name.into();
+        self
     }
 
     /// Takes one call from the key's quota, or nothing if it denies it.
@@ -106,7 +117,8 @@ impl<K: Clock> KeyedLimiter<K> {
     /// one limit; of several, the others stay as they are.
     pub fn check_with<Q: Hash + ?Sized>(&self, key: &Q, limit: &Limit) -> Decision {
         let own = Rule::compact(limit);
-        self.decide(self.hasher.hash_one(key), 1, Some(&own))
+        self.figures
+            .note(self.decide(self.hasher.hash_one(key), 1, Some(&own)))
     }
 
     /// What a call of the key would be told now; takes nothing.
@@ -136,7 +148,8 @@ impl<K: Clock> KeyedLimiter<K> {
 
     #[inline]
     fn take<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) -> Decision {
-        self.decide(self.hasher.hash_one(key), cost, None)
+        self.figures
+            .note(self.decide(self.hasher.hash_one(key), cost, None))
     }
 
     #[inline]

@@ -51,3 +51,15 @@ pub(crate) fn due(clock: &ManualClock, builder: BreakerBuilder) -> CircuitBreake
     clock.advance(breaker.admit().unwrap_err().retry_after);
     breaker
 }
+
+/// Samples as text.
+pub(crate) fn figures(samples: &[perf_core::Sample]) -> Vec<String> {
+    samples
+        .iter()
+        .map(|sample| match sample.value {
+            perf_core::Value::Counter(value) => format!("{} {value}", sample.name),
+            perf_core::Value::Gauge(value) => format!("{} {value}", sample.name),
+            _ => unreachable!("no part here has a histogram"),
+        })
+        .collect()
+}
