@@ -1,5 +1,6 @@
 //! A filter that has been checked: fields exist, operators are allowed, values have the field's kind.
 
+use crate::cursor;
 use crate::error::Error;
 use crate::filter::{Filter, FilterOp};
 use crate::limits::Limits;
@@ -85,8 +86,10 @@ impl Condition {
 
     /// What a cursor of this condition is bound to: equal for conditions that differ only in the order
     /// of their parts or list items.
-    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
-        self.node.encode(bytes);
+    pub(crate) fn fingerprint(&self) -> [u8; 8] {
+        let mut bytes = Vec::new();
+        self.node.encode(&mut bytes);
+        cursor::hash(&bytes)
     }
 }
 

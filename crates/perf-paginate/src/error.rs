@@ -91,8 +91,8 @@ pub enum Error {
         /// How much is allowed.
         max: usize,
     },
-    /// The request was validated against another declaration.
-    #[error("the request was made for another resource")]
+    /// The request was checked for another resource, restriction or scope than it was fetched by.
+    #[error("the request was checked for another resource, restriction or scope")]
     ForeignRequest,
     /// The declaration or configuration contradicts itself.
     #[error("{0}")]

@@ -127,13 +127,13 @@ impl<S: PageSource> Paginator<S> {
     /// # Errors
     ///
     /// [`Error::Backend`] when the source fails, [`Error::ForeignRequest`] when the request was checked
-    /// against another resource, [`Error::CursorTooLong`] when a row's sort values exceed a cursor.
+    /// for another resource, restriction or scope, [`Error::CursorTooLong`] when a row's sort values exceed a cursor.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the read and changes nothing.
     pub async fn fetch(&self, request: &PageRequest) -> Result<Page<S::Item>, Error> {
-        if request.bound[0] != self.resource {
+        if !self.has_checked(request) {
             return Err(Error::ForeignRequest);
         }
         let stretch = self.stretch(request).await?;
@@ -144,6 +144,14 @@ impl<S: PageSource> Paginator<S> {
             info,
             total,
         })
+    }
+
+    /// Whether the request was checked here, or by a paginator that shows the same rows to the same scope.
+    fn has_checked(&self, request: &PageRequest) -> bool {
+        let [resource, _, _, scope] = request.bound;
+        resource == self.resource
+            && scope == cursor::hash(self.scope.as_bytes())
+            && request.restriction == self.restriction.fingerprint()
     }
 
     /// The rows that follow `place` in the order, without asking what precedes.

@@ -19,6 +19,8 @@ pub struct PageRequest {
     pub(crate) size: u32,
     pub(crate) count: CountMode,
     pub(crate) bound: Bound,
+    /// The restriction that the condition includes, by its fingerprint.
+    pub(crate) restriction: [u8; 8],
 }
 
 /// Where a page starts, or ends.
@@ -115,6 +117,7 @@ impl Checker<'_> {
             size,
             count,
             bound,
+            restriction: self.restriction.fingerprint(),
         })
     }
 
@@ -146,13 +149,11 @@ impl Checker<'_> {
     fn bound(&self, order: &TotalOrder, condition: &Condition) -> Bound {
         let mut sort = Vec::new();
         order.encode(&mut sort);
-        let mut filter = Vec::new();
-        condition.encode(&mut filter);
         let scope = self.scope.as_bytes();
         [
             self.resource,
             cursor::hash(&sort),
-            cursor::hash(&filter),
+            condition.fingerprint(),
             cursor::hash(scope),
         ]
     }

@@ -293,3 +293,36 @@ async fn a_total_says_how_well_it_is_known() {
         Total::Exact(10)
     );
 }
+
+#[tokio::test]
+async fn a_request_is_good_for_its_own_restriction_and_scope_only() {
+    let rows: Vec<Row> = (0..10)
+        .map(|id| Row {
+            id,
+            a: Some(id % 2),
+            b: None,
+            c: 0,
+            d: true,
+        })
+        .collect();
+    let all = Paginator::new(SliceSource::new(keyed(&["id"]).unwrap(), rows), Plain);
+    let even = all.restricted(&Filter::eq("a", 0_i64)).unwrap();
+    let odd = all.restricted(&Filter::eq("a", 1_i64)).unwrap();
+    let paginators = [&all, &even, &odd, &all.scoped("me"), &even.scoped("me")];
+    let asked = PageQuery::new().filter(Filter::eq("a", 1_i64));
+    for (own, checked) in paginators.iter().enumerate() {
+        // Asking for what the restriction says does not make a request restricted.
+        for query in [&PageQuery::new(), &asked] {
+            let request = checked.check(query).unwrap();
+            for (position, fetched) in paginators.iter().enumerate() {
+                let page = fetched.fetch(&request).await;
+                assert_eq!(page.is_ok(), position == own, "{own} by {position}");
+                assert!(position == own || matches!(page, Err(Error::ForeignRequest)));
+            }
+        }
+    }
+    let again = all.restricted(&Filter::is_in("a", ["0"])).unwrap();
+    let same = all.restricted(&Filter::is_in("a", [0_i64, 0])).unwrap();
+    let request = again.check(&PageQuery::new()).unwrap();
+    assert_eq!(same.fetch(&request).await.unwrap().items.len(), 5);
+}
