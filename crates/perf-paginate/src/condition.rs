@@ -51,9 +51,10 @@ impl Condition {
         self.node.holds(&|field| schema.read(row, field)) == Some(true)
     }
 
+    /// Every one of `filters` holds. Each may nest as deep as if it stood alone.
     pub(crate) fn resolve(
         layout: &Layout,
-        filter: &Filter,
+        filters: &[Filter],
         author: Author,
         limits: &Limits,
     ) -> Result<Self, Error> {
@@ -63,9 +64,15 @@ impl Condition {
             limits,
             conditions: 0,
         };
-        Ok(Self {
-            node: resolver.node(filter, 1)?,
-        })
+        Ok(Self::all(resolver.nodes(filters, 0)?))
+    }
+
+    fn all(mut nodes: Vec<Node>) -> Self {
+        let node = match nodes.len() {
+            1 => nodes.remove(0),
+            _ => Node::All(nodes),
+        };
+        Self { node }
     }
 
     /// Both hold.
@@ -73,15 +80,7 @@ impl Condition {
         let parts = [self, other]
             .into_iter()
             .filter(|part| **part != Self::always());
-        let mut nodes: Vec<Node> = parts.map(|part| part.node.clone()).collect();
-        match nodes.len() {
-            1 => Self {
-                node: nodes.remove(0),
-            },
-            _ => Self {
-                node: Node::All(nodes),
-            },
-        }
+        Self::all(parts.map(|part| part.node.clone()).collect())
     }
 
     /// What a cursor of this condition is bound to: equal for conditions that differ only in the order

@@ -10,6 +10,7 @@ use crate::request::{Checker, PageRequest, Start};
 use crate::source::{Origin, PageSource, Position, Selection};
 use crate::value::Value;
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 
 /// Checks queries and fetches pages. Clones share the source.
@@ -78,7 +79,12 @@ impl<S: PageSource> Paginator<S> {
     /// Those of a filter in a request, less the allow-list's and the limits'.
     pub fn restricted(&self, filter: &Filter) -> Result<Self, Error> {
         let layout = self.source.schema().layout();
-        let added = Condition::resolve(layout, filter, Author::Service, &self.limits)?;
+        let added = Condition::resolve(
+            layout,
+            slice::from_ref(filter),
+            Author::Service,
+            &self.limits,
+        )?;
         Ok(Self {
             restriction: Arc::new(self.restriction.and(&added)),
             ..self.clone()

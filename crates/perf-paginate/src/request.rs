@@ -122,14 +122,7 @@ impl Checker<'_> {
     }
 
     fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
-        let asked = match query.filters.as_slice() {
-            [] => Condition::always(),
-            [filter] => Condition::resolve(self.layout, filter, Author::Client, self.limits)?,
-            filters => {
-                let all = crate::filter::Filter::All(filters.to_vec());
-                Condition::resolve(self.layout, &all, Author::Client, self.limits)?
-            }
-        };
+        let asked = Condition::resolve(self.layout, &query.filters, Author::Client, self.limits)?;
         Ok(self.restriction.and(&asked))
     }
 

@@ -326,3 +326,25 @@ async fn a_request_is_good_for_its_own_restriction_and_scope_only() {
     let request = again.check(&PageQuery::new()).unwrap();
     assert_eq!(same.fetch(&request).await.unwrap().items.len(), 5);
 }
+
+#[test]
+fn filters_side_by_side_nest_no_deeper_than_alone() {
+    let paginator = Paginator::new(Untouchable(schema()), Plain);
+    let nested = |n: i64| {
+        let levels = 1..4;
+        levels.fold(Filter::eq("a", n), |filter, _| filter.negated())
+    };
+    let one = PageQuery::new().filter(nested(1));
+    let two = one.clone().filter(nested(2));
+    assert!(paginator.check(&one).is_ok());
+    assert!(paginator.check(&two).is_ok());
+    // Their comparisons are still counted together.
+    let many = (0..21).fold(PageQuery::new(), |query, n: i64| {
+        query.filter(Filter::eq("a", n))
+    });
+    let error = paginator.check(&many).unwrap_err().to_string();
+    assert_eq!(error, "more than 20 filters in a group");
+    let eleven = || Filter::all((0..11).map(|n: i64| Filter::eq("a", n)));
+    let error = paginator.check(&PageQuery::new().filter(eleven()).filter(eleven()));
+    assert_eq!(error.unwrap_err().to_string(), "more than 20 conditions");
+}
