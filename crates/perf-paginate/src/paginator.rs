@@ -283,7 +283,8 @@ impl<S: PageSource> Paginator<S> {
                 .await
                 .map(Total::Exact),
             CountMode::Capped(cap) => {
-                let at_most = Some(cap.saturating_add(1));
+                let cap = cap.min(MAX_CAP);
+                let at_most = Some(cap + 1);
                 let rows = self.source.count(&request.condition, at_most).await?;
                 Ok(if rows > cap {
                     Total::AtLeast(cap)
@@ -332,6 +333,9 @@ impl<S: PageSource> Paginator<S> {
         cursor::write(&*self.codec, &request.bound, &place, self.limits.max_cursor)
     }
 }
+
+/// The most rows that a statement can be told to count, less the one that tells of more.
+const MAX_CAP: u64 = i64::MAX.unsigned_abs() - 1;
 
 /// The rows of a page and what lies around them.
 struct Stretch<T> {

@@ -1,7 +1,9 @@
 //! What holds of a page from SQLite besides its rows: its cost, and its honesty under change.
 
 use crate::rows::{self, Row};
-use perf_paginate::{Cursor, Nulls, Page, PageQuery, Paginator, Plain, SortKey, SqlSource};
+use perf_paginate::{
+    CountMode, Cursor, Nulls, Page, PageQuery, Paginator, Plain, SortKey, SqlSource, Total,
+};
 use sqlx::{Sqlite, SqlitePool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -241,5 +243,25 @@ async fn nulls_where_no_column_has_them_cost_a_group_or_an_index_on_where_they_a
             .unwrap();
         assert!(unserved > 100_000, "{unserved} steps for {sort:?} without");
         assert!(served < 3_000, "{served} steps for {sort:?} with {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_cap_beyond_what_a_database_counts_caps_nothing() {
+    let pool = rows::table().await;
+    let row = |id| Row {
+        id,
+        a: None,
+        b: None,
+        c: 0,
+        d: true,
+    };
+    rows::fill(&pool, &[row(1), row(2), row(3)]).await;
+    let paginator = paginator(&pool);
+    let most = i64::MAX.unsigned_abs();
+    for cap in [most - 1, most, most + 1, u64::MAX] {
+        let query = PageQuery::new().size(1).count(CountMode::Capped(cap));
+        let page = paginator.page(&query).await.unwrap();
+        assert_eq!(page.total, Total::Exact(3), "{cap}");
     }
 }
