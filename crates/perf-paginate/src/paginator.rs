@@ -133,7 +133,7 @@ impl<S: PageSource> Paginator<S> {
     /// # Errors
     ///
     /// [`Error::Backend`] when the source fails, [`Error::ForeignRequest`] when the request was checked
-    /// for another resource, restriction or scope, [`Error::CursorTooLong`] when a row's sort values exceed a cursor.
+    /// for another resource, restriction or scope.
     ///
     /// # Cancel safety
     ///
@@ -144,7 +144,7 @@ impl<S: PageSource> Paginator<S> {
         }
         let stretch = self.stretch(request).await?;
         let total = self.total(request, &stretch).await?;
-        let info = self.info(request, &stretch)?;
+        let info = self.info(request, &stretch);
         Ok(Page {
             items: stretch.rows,
             info,
@@ -295,7 +295,7 @@ impl<S: PageSource> Paginator<S> {
         }
     }
 
-    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> Result<PageInfo, Error> {
+    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> PageInfo {
         let offset = match request.start {
             Start::Offset(offset) => Some(offset),
             Start::Place(_) => None,
@@ -308,26 +308,26 @@ impl<S: PageSource> Paginator<S> {
             };
             exists
                 .then(|| self.cursor(request, backward, row))
-                .transpose()
+                .flatten()
         };
-        Ok(PageInfo {
+        PageInfo {
             size: request.size,
             offset,
             has_next: stretch.has_next,
             has_prev: stretch.has_prev,
-            next: cursor(stretch.has_next, false)?,
-            prev: cursor(stretch.has_prev, true)?,
-        })
+            next: cursor(stretch.has_next, false),
+            prev: cursor(stretch.has_prev, true),
+        }
     }
 
-    /// A cursor past `row`. Beside an empty page lie all rows there are, so the walk back from it starts
-    /// at their edge.
+    /// A cursor past `row`, unless its sort values exceed one. Beside an empty page lie all rows there are,
+    /// so the walk back from it starts at their edge.
     fn cursor(
         &self,
         request: &PageRequest,
         backward: bool,
         row: Option<&S::Item>,
-    ) -> Result<Cursor, Error> {
+    ) -> Option<Cursor> {
         let values = row.map(|row| request.order.values_of(self.source.schema(), row));
         let place = Place { backward, values };
         cursor::write(&*self.codec, &request.bound, &place, self.limits.max_cursor)
