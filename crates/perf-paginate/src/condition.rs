@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::filter::{Filter, FilterOp};
 use crate::limits::Limits;
 use crate::schema::{Column, Layout, Schema};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 use std::cmp::Ordering;
 
 /// Which rows there are, checked against one [`Schema`].
@@ -32,7 +32,7 @@ pub(crate) enum Node {
 pub(crate) enum Author {
     /// A client, bound to the allow-list and the limits.
     Client,
-    /// The service itself, which may filter by any declared field.
+    /// The service itself, which may filter by any declared field with any operator of a meaning.
     Service,
 }
 
@@ -138,18 +138,21 @@ impl Resolver<'_> {
     ) -> Result<Node, Error> {
         let position = self.layout.find(field)?;
         let column = &self.layout.fields[position];
-        if self.author == Author::Client {
-            if column.operators.is_empty() {
-                return Err(Error::NotFilterable {
-                    field: field.to_owned(),
-                });
-            }
-            if !column.operators.allow(operator) {
-                return Err(Error::OperatorNotAllowed {
-                    field: field.to_owned(),
-                    operator,
-                });
-            }
+        if self.author == Author::Client && column.operators.is_empty() {
+            return Err(Error::NotFilterable {
+                field: field.to_owned(),
+            });
+        }
+        let allowed = match self.author {
+            Author::Client => column.operators.allow(operator),
+            // What has no meaning has no negation that SQL and memory agree on.
+            Author::Service => column.kind == Kind::Text || !operator.takes_text(),
+        };
+        if !allowed {
+            return Err(Error::OperatorNotAllowed {
+                field: field.to_owned(),
+                operator,
+            });
         }
         self.limit("items in a list", operands.len(), self.limits.max_list)?;
         let longest = operands.iter().map(Value::length).max().unwrap_or(0);

@@ -76,7 +76,8 @@ impl<S: PageSource> Paginator<S> {
     ///
     /// # Errors
     ///
-    /// Those of a filter in a request, less the allow-list's and the limits'.
+    /// Those of a filter in a request, less the allow-list's and the limits';
+    /// [`Error::OperatorNotAllowed`] still, where a part of text is looked for in another kind.
     pub fn restricted(&self, filter: &Filter) -> Result<Self, Error> {
         let layout = self.source.schema().layout();
         let added = Condition::resolve(

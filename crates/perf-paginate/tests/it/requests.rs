@@ -348,3 +348,17 @@ fn filters_side_by_side_nest_no_deeper_than_alone() {
     let error = paginator.check(&PageQuery::new().filter(eleven()).filter(eleven()));
     assert_eq!(error.unwrap_err().to_string(), "more than 20 conditions");
 }
+
+#[test]
+fn a_service_compares_only_text_with_parts_of_text() {
+    let paginator = Paginator::new(Untouchable(schema()), Plain);
+    for operator in [FilterOp::Contains, FilterOp::StartsWith, FilterOp::EndsWith] {
+        let part = |field| Filter::compare(field, operator, ["1".into()]);
+        let error = paginator.restricted(&part("id").negated()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("field \"id\" does not allow operator {operator}")
+        );
+        assert!(paginator.restricted(&part("b").negated()).is_ok());
+    }
+}
