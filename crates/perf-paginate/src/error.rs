@@ -91,20 +91,12 @@ pub enum Error {
         /// How much is allowed.
         max: usize,
     },
-    /// The request was validated against another declaration.
-    #[error("the request was made for another resource")]
+    /// The request was checked for another resource, restriction or scope than it was fetched by.
+    #[error("the request was checked for another resource, restriction or scope")]
     ForeignRequest,
     /// The declaration or configuration contradicts itself.
     #[error("{0}")]
     Configuration(Cow<'static, str>),
-    /// The sort values of a row are too long for a cursor.
-    #[error("a cursor would take {size} bytes, more than the {max} allowed")]
-    CursorTooLong {
-        /// The length it would have.
-        size: usize,
-        /// The longest allowed.
-        max: usize,
-    },
     /// The database failed.
     #[error("the database failed")]
     Backend {
@@ -170,10 +162,7 @@ impl Error {
             Self::Backend {
                 transient: true, ..
             } => 503,
-            Self::ForeignRequest
-            | Self::Configuration(_)
-            | Self::CursorTooLong { .. }
-            | Self::Backend { .. } => 500,
+            Self::ForeignRequest | Self::Configuration(_) | Self::Backend { .. } => 500,
             _ => 400,
         }
     }

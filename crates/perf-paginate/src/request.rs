@@ -19,6 +19,8 @@ pub struct PageRequest {
     pub(crate) size: u32,
     pub(crate) count: CountMode,
     pub(crate) bound: Bound,
+    /// The restriction that the condition includes, by its fingerprint.
+    pub(crate) restriction: [u8; 8],
 }
 
 /// Where a page starts, or ends.
@@ -115,18 +117,12 @@ impl Checker<'_> {
             size,
             count,
             bound,
+            restriction: self.restriction.fingerprint(),
         })
     }
 
     fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
-        let asked = match query.filters.as_slice() {
-            [] => Condition::always(),
-            [filter] => Condition::resolve(self.layout, filter, Author::Client, self.limits)?,
-            filters => {
-                let all = crate::filter::Filter::All(filters.to_vec());
-                Condition::resolve(self.layout, &all, Author::Client, self.limits)?
-            }
-        };
+        let asked = Condition::resolve(self.layout, &query.filters, Author::Client, self.limits)?;
         Ok(self.restriction.and(&asked))
     }
 
@@ -146,13 +142,11 @@ impl Checker<'_> {
     fn bound(&self, order: &TotalOrder, condition: &Condition) -> Bound {
         let mut sort = Vec::new();
         order.encode(&mut sort);
-        let mut filter = Vec::new();
-        condition.encode(&mut filter);
         let scope = self.scope.as_bytes();
         [
             self.resource,
             cursor::hash(&sort),
-            cursor::hash(&filter),
+            condition.fingerprint(),
             cursor::hash(scope),
         ]
     }

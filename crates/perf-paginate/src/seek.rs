@@ -13,7 +13,9 @@
 //! No form wins everywhere, so a [`SeekForm`] is chosen per database. What follows a position is cut into
 //! [`Segment`]s: disjoint stretches of rows, each one index range, which in sequence are the rest of the
 //! walk. A nullable sort key adds a segment for its NULLs instead of an `OR … IS NULL`, which no planner
-//! seeks; so either placement of NULLs works from a plain index.
+//! seeks; so either placement of NULLs works from a plain index, for the first key. A later key's NULLs are
+//! cut off only in the group that the position lies in. The groups after it are one segment, since there may
+//! be any number of them, so there the index has to say where the NULLs are.
 
 use crate::order::{OrderKey, TotalOrder};
 use crate::source::Position;

@@ -232,7 +232,11 @@ impl<'a> Writer<'a> {
         self.list(", ", keys.iter().enumerate(), |writer, (position, key)| {
             let placed =
                 (position == 0 && !may_be_null) || key.is_natural(dialect.sorts_nulls_last());
-            if !placed && !dialect.has_nulls_placement() {
+            // An index of SQLite has no placement of its own, but it may have this expression. The first
+            // key needs none: SQLite reads its NULLs apart.
+            let in_words =
+                dialect.has_nulls_placement() && (dialect != Dialect::Sqlite || position == 0);
+            if !placed && !in_words {
                 writer.field(key.field);
                 writer.sql.push_str(if key.nulls_first {
                     " IS NULL DESC, "
@@ -244,7 +248,7 @@ impl<'a> Writer<'a> {
             writer
                 .sql
                 .push_str(if key.descending { " DESC" } else { "" });
-            if !placed && dialect.has_nulls_placement() {
+            if !placed && in_words {
                 writer.sql.push_str(if key.nulls_first {
                     " NULLS FIRST"
                 } else {

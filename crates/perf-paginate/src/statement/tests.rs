@@ -58,8 +58,9 @@ fn rows(dialect: Dialect, sort: &[SortKey], values: Option<&[Value]>) -> Vec<Str
 
 fn filtered(dialect: Dialect, filter: &Filter) -> (String, Vec<Bind>) {
     let schema = schema();
+    let filters = std::slice::from_ref(filter);
     let condition =
-        Condition::resolve(schema.layout(), filter, Author::Client, &Limits::default()).unwrap();
+        Condition::resolve(schema.layout(), filters, Author::Client, &Limits::default()).unwrap();
     let statement = Shape {
         dialect,
         layout: schema.layout(),
