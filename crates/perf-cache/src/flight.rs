@@ -35,7 +35,7 @@ pub(crate) struct Landed<V> {
     pub(crate) slots: Slots,
 }
 
-/// One load: begun at `stamp`, with the tags known then.
+/// One load: begun at `stamp`, with the tags known then. What it loads carries these.
 #[derive(Debug)]
 pub(crate) struct Flight<V> {
     pub(crate) stamp: Stamp,

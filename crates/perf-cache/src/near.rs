@@ -12,6 +12,9 @@
 //! - Publication holds the same lock, and happens only while the register holds this very flight.
 //! - A tag or a clear moves the fence and looks for nobody: the published entry carries the stamp of its
 //!   load, and every hit compares it.
+//! - A caller joins a flight only if that knows all tags the caller names; the value would lose the
+//!   others. Otherwise it takes the flight's place, with the tags of both, so that callers with
+//!   different tags do not load in turns.
 //!
 //! So a load that was overtaken gives its value to those who had joined it and leaves no trace. Who
 //! comes later finds no flight, or one that the fence no longer admits, and loads anew. No epoch is kept
@@ -55,7 +58,7 @@ pub(crate) enum Boarding<V> {
 #[derive(Debug)]
 pub(crate) enum Publication<K, V> {
     Kept(Displaced<K, V>),
-    /// A later write or invalidation forbids it.
+    /// A later write or invalidation forbids it, or a load with more tags took its place.
     Refused,
 }
 
@@ -112,16 +115,23 @@ where
             return Boarding::Rests;
         }
         let flights = &mut lane.flights;
-        if let Some(passage) = flights.get_mut(key)
-            && self
-                .fence
-                .admits_load(passage.flight.stamp, passage.flight.slots)
-            && self.fence.admits_load(passage.flight.stamp, slots)
-        {
-            passage.waiting += 1;
-            return Boarding::Joins(Arc::clone(&passage.flight), self.fence.stamp());
+        let mut all = slots;
+        if let Some(passage) = flights.get_mut(key) {
+            let Flight {
+                stamp,
+                slots: theirs,
+                ..
+            } = *passage.flight;
+            if slots.are_within(theirs)
+                && self.fence.admits_load(stamp, theirs)
+                && self.fence.admits_load(stamp, slots)
+            {
+                passage.waiting += 1;
+                return Boarding::Joins(Arc::clone(&passage.flight), self.fence.stamp());
+            }
+            all = slots.with(theirs).unwrap_or(slots);
         }
-        let flight = Arc::new(Flight::new(self.fence.stamp(), slots));
+        let flight = Arc::new(Flight::new(self.fence.stamp(), all));
         let passage = Passage {
             flight: Arc::clone(&flight),
             waiting: 1,

@@ -35,7 +35,8 @@ pub struct CacheStats {
     pub load_aborts: u64,
     /// Loads under way.
     pub loads_in_progress: u64,
-    /// Loaded values that were not kept, because a write or an invalidation had overtaken the load.
+    /// Loaded values that were not kept, because a write, an invalidation or a load with more tags had
+    /// overtaken the load.
     pub refused_publications: u64,
     /// Values served beyond their time to live.
     pub stale_serves: u64,

@@ -99,8 +99,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
     fn keep(&self, arrival: &Arrival<V>) -> Slots {
         let near = &self.shared.near;
-        let tags = arrival.tags.as_deref().unwrap_or(&self.terms.tags);
-        let Ok(slots) = self.shared.slotting.slots(tags) else {
+        let known = Ok(self.flight.slots);
+        let tags = arrival.tags.as_deref();
+        let Ok(slots) = tags.map_or(known, |tags| self.shared.slotting.slots(tags)) else {
             // Written by a process whose entries carry more tags than ours can.
             near.abandon(&self.key, &self.flight, None);
             return self.flight.slots;
