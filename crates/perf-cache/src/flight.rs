@@ -169,14 +169,12 @@ impl<K: Hash + Eq, V> Lane<K, V> {
     }
 
     pub(crate) fn is_resting(&self, key: &K, now: Tick) -> bool {
-        self.resting
-            .get(key)
-            .is_some_and(|until| until.is_ahead_of(now))
+        self.resting.get(key).is_some_and(|until| *until > now)
     }
 
     pub(crate) fn rest(&mut self, key: K, rest: Rest) {
         if self.resting.len() >= self.crowded {
-            self.resting.retain(|_, until| until.is_ahead_of(rest.now));
+            self.resting.retain(|_, until| *until > rest.now);
             self.crowded = MIN_CROWD.max(self.resting.len() * 2);
         }
         self.resting.insert(key, rest.until);

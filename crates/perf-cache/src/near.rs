@@ -25,7 +25,7 @@ use crate::expiry::Tick;
 use crate::fence::{Fence, Stamp};
 use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use crate::tags::Slots;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -37,7 +37,8 @@ pub(crate) struct NearTier<K, V, S> {
     store: S,
     fence: Fence,
     flights: Flights<K, V>,
-    era: AtomicU32,
+    /// The latest era in which someone came.
+    era: AtomicU64,
     value: PhantomData<fn() -> V>,
 }
 
@@ -73,7 +74,7 @@ where
             store,
             fence: Fence::new(),
             flights: Flights::new(),
-            era: AtomicU32::new(now.era()),
+            era: AtomicU64::new(now.era()),
             value: PhantomData,
         }
     }
@@ -85,6 +86,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.turn_era(now);
         let entry = self.store.get(key)?;
         entry.is_fresh(now, &self.fence).then(|| entry.into_value())
     }
@@ -95,12 +97,14 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.turn_era(now);
         let entry = self.store.peek(key)?;
         entry.is_fresh(now, &self.fence).then_some(entry)
     }
 
     /// The entry of `key`, fresh or not, unless it was invalidated.
-    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+    pub(crate) fn kept(&self, key: &K, now: Tick) -> Option<Entry<V>> {
+        self.turn_era(now);
         let entry = self.store.peek(key)?;
         entry.is_admitted(&self.fence).then_some(entry)
     }
@@ -236,11 +240,17 @@ where
     }
 
     /// Empties the store when an era has passed, before old deadlines could look new.
+    #[inline]
     fn turn_era(&self, now: Tick) {
-        if self.era.load(Ordering::Relaxed) != now.era()
-            && self.era.swap(now.era(), Ordering::AcqRel) != now.era()
-        {
-            self.store.clear();
+        if now.era() > self.era.load(Ordering::Acquire) {
+            self.begin_era(now);
         }
+    }
+
+    /// The number moves last: whoever sees it finds the store without entries of the era before.
+    #[cold]
+    fn begin_era(&self, now: Tick) {
+        self.store.clear();
+        self.era.fetch_max(now.era(), Ordering::AcqRel);
     }
 }
