@@ -25,6 +25,8 @@ pub(crate) enum Outcome<V> {
     Panicked,
     /// The runtime shut down, or everyone who waited has left.
     Aborted,
+    /// The cache was closed before the load could start.
+    Closed,
 }
 
 /// A value, where it was found, and the slots of its tags.
@@ -58,9 +60,12 @@ impl<V: Clone> Flight<V> {
 
     /// Tells everyone who waits. The first outcome stands.
     pub(crate) fn finish(&self, outcome: Outcome<V>) {
-        // A flight is finished by its task or, if that was dropped, by the task's guard: never by both.
         let _first = self.outcome.set(outcome);
         self.landed.notify_waiters();
+    }
+
+    pub(crate) fn has_landed(&self) -> bool {
+        self.outcome.get().is_some()
     }
 
     /// The outcome, if it is there.

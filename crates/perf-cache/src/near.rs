@@ -44,13 +44,14 @@ pub(crate) struct NearTier<K, V, S> {
 
 /// What a caller who missed does next.
 #[derive(Debug)]
-pub(crate) enum Boarding<V> {
+pub(crate) enum Boarding<K, V> {
     /// Another load published in the meantime.
     Hit(Entry<V>),
     /// Someone loads this key, and the sequence stood there when this caller came: wait with them.
     Joins(Arc<Flight<V>>, Stamp),
-    /// Nobody does: start the load of this flight.
-    Leads(Arc<Flight<V>>),
+    /// Nobody does: start the load of this flight. The key is a copy for it, made before the flight was
+    /// registered: nothing that may fail stands between that and the start.
+    Leads(Arc<Flight<V>>, K),
     /// The last load failed a short while ago: be content with what there is.
     Rests,
 }
@@ -110,7 +111,7 @@ where
     }
 
     /// Joins the load of `key` or registers a new one, unless the caller may rest and the key does.
-    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<V> {
+    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<K, V> {
         let mut lane = self.flights.lane(key).lock();
         if let Some(entry) = self.peek(key, now) {
             return Boarding::Hit(entry);
@@ -120,7 +121,11 @@ where
         }
         let flights = &mut lane.flights;
         let mut all = slots;
-        if let Some(passage) = flights.get_mut(key) {
+        // One that has landed and still stands here was left behind by a panic.
+        if let Some(passage) = flights
+            .get_mut(key)
+            .filter(|passage| !passage.flight.has_landed())
+        {
             let Flight {
                 stamp,
                 slots: theirs,
@@ -140,8 +145,9 @@ where
             flight: Arc::clone(&flight),
             waiting: 1,
         };
+        let own = key.clone();
         flights.insert(key.clone(), passage);
-        Boarding::Leads(flight)
+        Boarding::Leads(flight, own)
     }
 
     /// One who waited for `flight` has left; `true` if nobody is left and nobody can join any more.
