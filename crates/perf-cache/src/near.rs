@@ -180,12 +180,14 @@ where
         Publication::Kept(self.store.insert(key.clone(), entry))
     }
 
-    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for and
-    /// nothing overtook the load.
+    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for, nothing
+    /// overtook the load, and the store holds a value to serve meanwhile: a source that is down must not
+    /// make this remember every key that is asked for.
     pub(crate) fn abandon(&self, key: &K, flight: &Arc<Flight<V>>, rest: Option<Rest>) {
         let mut lane = self.flights.lane(key).lock();
         if lane.retire(key, flight)
             && let Some(rest) = rest
+            && self.store.peek(key).is_some()
         {
             lane.rest(key.clone(), rest);
         }
@@ -258,5 +260,38 @@ where
     fn begin_era(&self, now: Tick) {
         self.store.clear();
         self.era.fetch_max(now.era(), Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::expiry::Expiry;
+    use crate::store::{Capacity, QuickStore};
+    use perf_core::Moment;
+    use std::time::Duration;
+
+    #[test]
+    fn a_key_rests_only_while_there_is_a_value_to_serve() {
+        let now = Tick::of(Moment::ORIGIN);
+        let later = Moment::ORIGIN.saturating_add(Duration::from_secs(30));
+        let rest = Rest {
+            now,
+            until: Tick::of(later),
+        };
+        let near: NearTier<u64, (), _> =
+            NearTier::new(QuickStore::with_capacity(Capacity::Entries(8)), now);
+        let expiry = Expiry::after(Moment::ORIGIN, Duration::from_secs(1), 0.0, 0.0);
+        let entry = Entry::new((), near.stamp().born(), expiry, Slots::NONE);
+        drop(near.insert(0, entry, now));
+        let overdue = Tick::of(Moment::ORIGIN.saturating_add(Duration::from_secs(2)));
+        for key in 0..1_000 {
+            let Boarding::Leads(flight, _) = near.board(&key, Slots::NONE, overdue, true) else {
+                panic!("nobody loads {key}");
+            };
+            near.abandon(&key, &flight, Some(rest));
+            let lane = near.flights.lane(&key).lock();
+            assert_eq!(lane.is_resting(&key, overdue), key == 0, "key {key}");
+        }
     }
 }
