@@ -116,6 +116,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         if displaced.evicted > 0 {
             self.counters.evictions.add(displaced.evicted);
         }
+        if displaced.declined {
+            self.counters.oversized.increment();
+        }
     }
 
     pub(crate) fn stats(&self) -> CacheStats {

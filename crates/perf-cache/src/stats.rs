@@ -46,6 +46,8 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// Entries given up for lack of room.
     pub evictions: u64,
+    /// Values that were not kept, because each alone weighs more than the engine takes.
+    pub oversized: u64,
     /// Entries held, expired ones included.
     pub entries: u64,
     /// What they weigh, in the unit of the cache's capacity.
@@ -102,6 +104,7 @@ impl CacheStats {
             ("inserts", self.inserts),
             ("invalidations", self.invalidations),
             ("evictions", self.evictions),
+            ("oversized", self.oversized),
         ];
         let gauges = [
             ("loads_in_progress", approximate(self.loads_in_progress)),
@@ -135,6 +138,7 @@ pub(crate) struct Counters {
     pub(crate) inserts: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) evictions: Counter,
+    pub(crate) oversized: Counter,
 }
 
 impl Counters {
@@ -152,6 +156,7 @@ impl Counters {
             inserts: Counter::default(),
             invalidations: Counter::default(),
             evictions: Counter::default(),
+            oversized: Counter::default(),
         }
     }
 
@@ -171,6 +176,7 @@ impl Counters {
             inserts: self.inserts.value(),
             invalidations: self.invalidations.value(),
             evictions: self.evictions.value(),
+            oversized: self.oversized.value(),
             ..CacheStats::default()
         }
     }
