@@ -95,8 +95,10 @@ impl<K, V> CacheBuilder<K, V> {
 
     /// Holds entries of at most `limit` in total, as `weigher` weighs them: usually bytes.
     ///
-    /// The weigher must say the same of the same entry each time. An entry that weighs more than its
-    /// share of the limit is not kept.
+    /// The weigher must say the same of the same entry each time. An entry of up to a twentieth of the
+    /// limit is always kept; how much heavier it may be is the engine's: with the default one, 0.9 times
+    /// the limit divided by the number of shards, which is four for each core and at most 16. What is
+    /// heavier still is not kept, and counted as [`oversized`](crate::CacheStats::oversized).
     pub fn max_weight(
         mut self,
         limit: u64,

@@ -25,6 +25,8 @@ pub(crate) enum Outcome<V> {
     Panicked,
     /// The runtime shut down, or everyone who waited has left.
     Aborted,
+    /// The cache was closed before the load could start.
+    Closed,
 }
 
 /// A value, where it was found, and the slots of its tags.
@@ -35,7 +37,7 @@ pub(crate) struct Landed<V> {
     pub(crate) slots: Slots,
 }
 
-/// One load: begun at `stamp`, with the tags known then.
+/// One load: begun at `stamp`, with the tags known then. What it loads carries these.
 #[derive(Debug)]
 pub(crate) struct Flight<V> {
     pub(crate) stamp: Stamp,
@@ -58,9 +60,12 @@ impl<V: Clone> Flight<V> {
 
     /// Tells everyone who waits. The first outcome stands.
     pub(crate) fn finish(&self, outcome: Outcome<V>) {
-        // A flight is finished by its task or, if that was dropped, by the task's guard: never by both.
         let _first = self.outcome.set(outcome);
         self.landed.notify_waiters();
+    }
+
+    pub(crate) fn has_landed(&self) -> bool {
+        self.outcome.get().is_some()
     }
 
     /// The outcome, if it is there.
@@ -169,14 +174,12 @@ impl<K: Hash + Eq, V> Lane<K, V> {
     }
 
     pub(crate) fn is_resting(&self, key: &K, now: Tick) -> bool {
-        self.resting
-            .get(key)
-            .is_some_and(|until| until.is_ahead_of(now))
+        self.resting.get(key).is_some_and(|until| *until > now)
     }
 
     pub(crate) fn rest(&mut self, key: K, rest: Rest) {
         if self.resting.len() >= self.crowded {
-            self.resting.retain(|_, until| until.is_ahead_of(rest.now));
+            self.resting.retain(|_, until| *until > rest.now);
             self.crowded = MIN_CROWD.max(self.resting.len() * 2);
         }
         self.resting.insert(key, rest.until);

@@ -56,7 +56,7 @@ impl Model {
         match self.0.board(&KEY, SLOTS, now(), false) {
             Boarding::Hit(entry) => Begun::Found(entry.into_value()),
             Boarding::Joins(flight, joined) => Begun::Joined(Load(flight, joined)),
-            Boarding::Leads(flight) => {
+            Boarding::Leads(flight, _) => {
                 let stamp = flight.stamp;
                 Begun::Leads(Load(flight, stamp))
             }

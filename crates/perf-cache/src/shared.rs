@@ -23,7 +23,7 @@ pub(crate) struct Shared<K, V, S> {
     pub(crate) far: Option<Far<K, V>>,
     pub(crate) counters: Counters,
     /// How many loads run, overtaken ones included.
-    pub(crate) running: watch::Sender<u64>,
+    running: watch::Sender<u64>,
     closed: AtomicBool,
 }
 
@@ -65,6 +65,23 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         Ok(())
     }
 
+    /// Counts a load that is about to start, unless the cache is closed.
+    ///
+    /// The count's lock decides: either `close` sees this load and waits for it, or this load sees that
+    /// the cache is closed.
+    pub(crate) fn begin_load(&self) -> bool {
+        self.running.send_if_modified(|running| {
+            let is_open = self.ensure_open().is_ok();
+            *running += u64::from(is_open);
+            is_open
+        })
+    }
+
+    /// One load less.
+    pub(crate) fn end_load(&self) {
+        self.running.send_modify(|running| *running -= 1);
+    }
+
     /// Refuses new work and waits for the loads that run.
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -98,6 +115,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
     pub(crate) fn count_displaced(&self, displaced: &Displaced<K, V>) {
         if displaced.evicted > 0 {
             self.counters.evictions.add(displaced.evicted);
+        }
+        if displaced.declined {
+            self.counters.oversized.increment();
         }
     }
 

@@ -35,7 +35,8 @@ pub struct CacheStats {
     pub load_aborts: u64,
     /// Loads under way.
     pub loads_in_progress: u64,
-    /// Loaded values that were not kept, because a write or an invalidation had overtaken the load.
+    /// Loaded values that were not kept, because a write, an invalidation or a load with more tags had
+    /// overtaken the load.
     pub refused_publications: u64,
     /// Values served beyond their time to live.
     pub stale_serves: u64,
@@ -45,6 +46,8 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// Entries given up for lack of room.
     pub evictions: u64,
+    /// Values that were not kept, because each alone weighs more than the engine takes.
+    pub oversized: u64,
     /// Entries held, expired ones included.
     pub entries: u64,
     /// What they weigh, in the unit of the cache's capacity.
@@ -101,6 +104,7 @@ impl CacheStats {
             ("inserts", self.inserts),
             ("invalidations", self.invalidations),
             ("evictions", self.evictions),
+            ("oversized", self.oversized),
         ];
         let gauges = [
             ("loads_in_progress", approximate(self.loads_in_progress)),
@@ -134,6 +138,7 @@ pub(crate) struct Counters {
     pub(crate) inserts: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) evictions: Counter,
+    pub(crate) oversized: Counter,
 }
 
 impl Counters {
@@ -151,6 +156,7 @@ impl Counters {
             inserts: Counter::default(),
             invalidations: Counter::default(),
             evictions: Counter::default(),
+            oversized: Counter::default(),
         }
     }
 
@@ -170,6 +176,7 @@ impl Counters {
             inserts: self.inserts.value(),
             invalidations: self.invalidations.value(),
             evictions: self.evictions.value(),
+            oversized: self.oversized.value(),
             ..CacheStats::default()
         }
     }

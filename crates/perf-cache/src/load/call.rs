@@ -84,8 +84,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
             Boarding::Hit(entry) => return Some(call.lookup(entry, Source::Near)),
             Boarding::Rests => return None,
             Boarding::Joins(flight, joined) => (flight, joined),
-            Boarding::Leads(flight) => {
-                call.depart(&runtime, &flight, task::fetch);
+            Boarding::Leads(flight, key) => {
+                call.depart(&runtime, &flight, key, task::fetch);
                 let stamp = flight.stamp;
                 (flight, stamp)
             }
@@ -126,10 +126,10 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                     self.shared.counters.joins.increment();
                     (flight, joined)
                 }
-                Boarding::Leads(flight) => {
+                Boarding::Leads(flight, key) => {
                     let load = load.take();
                     let load = load.expect("who led a flight leaves with its outcome");
-                    self.depart(&runtime, &flight, |landing| task::load(landing, load));
+                    self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
                     let stamp = flight.stamp;
                     (flight, stamp)
                 }
@@ -156,12 +156,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                 Waited::Landed(Outcome::TimedOut) | Waited::Impatient => LoadError::TimedOut,
                 Waited::Landed(Outcome::Panicked) => LoadError::Panicked,
                 Waited::Landed(Outcome::Aborted) => LoadError::Aborted,
+                Waited::Landed(Outcome::Closed) => CacheError::Closed.into(),
             };
             return self.fallback().ok_or(failure);
         }
     }
 
-    fn board(&self, may_rest: bool) -> Boarding<V> {
+    fn board(&self, may_rest: bool) -> Boarding<K, V> {
         let tick = self.shared.settings.time.tick();
         self.shared
             .near
@@ -176,17 +177,18 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         E: Send + Sync + 'static,
     {
         if let Ok(runtime) = self.shared.runtime()
-            && let Boarding::Leads(flight) = self.board(true)
+            && let Boarding::Leads(flight, key) = self.board(true)
         {
-            self.depart(&runtime, &flight, |landing| task::load(landing, load));
+            self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
         }
     }
 
-    /// Starts the task of `flight`.
+    /// Starts the task of `flight`, or ends it if the cache was closed.
     fn depart<T>(
         &self,
         runtime: &Handle,
         flight: &Arc<Flight<V>>,
+        key: K,
         task: impl FnOnce(Landing<K, V, S>) -> T,
     ) where
         T: Future<Output = ()> + Send + 'static,
@@ -196,8 +198,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
             tags: self.tags.clone().into(),
             rest: self.windows.rest,
         };
-        let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
-        let landing = Landing::new(shared, key, Arc::clone(flight), terms);
+        let shared = Arc::clone(&self.shared);
+        let Some(landing) = Landing::begin(shared, key, Arc::clone(flight), terms) else {
+            flight.finish(Outcome::Closed);
+            self.shared.near.abandon(&self.key, flight, None);
+            return;
+        };
         let task = runtime.spawn(task(landing));
         if self.shared.settings.cancel == CancelPolicy::WhenAbandoned {
             // Nobody else sets it: only the leader departs.
@@ -251,7 +257,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     fn overdue_within(&self, window: Duration) -> Option<Entry<V>> {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.kept(&self.key)?;
+        let entry = self.shared.near.kept(&self.key, tick)?;
         (entry.overdue(tick) < window).then_some(entry)
     }
 

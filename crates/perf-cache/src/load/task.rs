@@ -59,23 +59,28 @@ pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
     flight: Arc<Flight<V>>,
     terms: Terms,
     landed: bool,
+    _departure: Departure<K, V, S>,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
-    pub(super) fn new(
+    /// `None` if the cache is closed.
+    pub(super) fn begin(
         shared: Arc<Shared<K, V, S>>,
         key: K,
         flight: Arc<Flight<V>>,
         terms: Terms,
-    ) -> Self {
-        shared.running.send_modify(|running| *running += 1);
-        Self {
+    ) -> Option<Self> {
+        shared.begin_load().then(|| Self {
+            _departure: Departure {
+                shared: Arc::clone(&shared),
+                flight: Arc::clone(&flight),
+            },
             shared,
             key,
             flight,
             terms,
             landed: false,
-        }
+        })
     }
 
     fn production(&self) -> Production<'_, K, V, S> {
@@ -99,8 +104,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
     fn keep(&self, arrival: &Arrival<V>) -> Slots {
         let near = &self.shared.near;
-        let tags = arrival.tags.as_deref().unwrap_or(&self.terms.tags);
-        let Ok(slots) = self.shared.slotting.slots(tags) else {
+        let known = Ok(self.flight.slots);
+        let tags = arrival.tags.as_deref();
+        let Ok(slots) = tags.map_or(known, |tags| self.shared.slotting.slots(tags)) else {
             // Written by a process whose entries carry more tags than ours can.
             near.abandon(&self.key, &self.flight, None);
             return self.flight.slots;
@@ -133,7 +139,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     fn finish(&mut self, outcome: Outcome<V>) {
         let counters = &self.shared.counters;
         match outcome {
-            Outcome::Landed(_) | Outcome::Absent => {}
+            Outcome::Landed(_) | Outcome::Absent | Outcome::Closed => {}
             Outcome::Failed(_) => counters.load_failures.increment(),
             Outcome::TimedOut => counters.load_timeouts.increment(),
             Outcome::Panicked => counters.load_panics.increment(),
@@ -164,6 +170,21 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Landing<K, V, S> {
                 Outcome::Aborted
             });
         }
-        self.shared.running.send_modify(|running| *running -= 1);
+    }
+}
+
+/// Counts a load as running and ends its flight even where the landing itself panics, in code of the
+/// key's or the clock's.
+struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
+    shared: Arc<Shared<K, V, S>>,
+    flight: Arc<Flight<V>>,
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
+    fn drop(&mut self) {
+        if !self.flight.has_landed() {
+            self.flight.finish(Outcome::Panicked);
+        }
+        self.shared.end_load();
     }
 }

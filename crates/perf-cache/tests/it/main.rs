@@ -10,6 +10,7 @@ mod far_store;
 mod inspect;
 mod near_hit;
 mod orders;
+mod panics;
 mod runtimes;
 mod settings;
 mod single_flight;
