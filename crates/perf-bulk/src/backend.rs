@@ -189,9 +189,4 @@ pub(crate) fn encoded(
 )]
 mod sealed {
     pub trait Sealed {}
-
-    #[cfg(feature = "postgres")]
-    impl Sealed for sqlx::Postgres {}
-    #[cfg(feature = "sqlite")]
-    impl Sealed for sqlx::Sqlite {}
 }

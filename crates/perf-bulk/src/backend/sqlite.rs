@@ -33,6 +33,8 @@ const BYTES_PER_POLL: u64 = 256 << 10;
 
 type Depth = <Sqlite as sqlx::Database>::TransactionManager;
 
+impl super::sealed::Sealed for Sqlite {}
+
 impl Backend for Sqlite {
     type Cells<'r> = SqliteCells<'r>;
     type Session = ();
