@@ -86,11 +86,14 @@ pub enum BulkError {
         column: String,
     },
     /// A chunk failed after earlier ones were committed, which stay.
-    #[error("stopped after {settled} rows were settled")]
+    #[error("stopped after {settled} rows, {} of them refused", failed.len())]
     Partial {
-        /// Rows `0..settled` are committed, or were handed to the dead letters; no later row was
-        /// written.
+        /// Rows `0..settled` are committed, except for those in `failed`. No later row was written,
+        /// unless `source` is a [`CommitUnknown`](Self::CommitUnknown), which leaves one chunk open.
         settled: u64,
+        /// Why rows before `settled` were refused, by ascending [`row`](Self::row); empty unless
+        /// [`Atomicity::BestEffort`](crate::Atomicity) was asked for.
+        failed: Vec<Self>,
         /// What stopped the operation.
         source: Box<Self>,
     },

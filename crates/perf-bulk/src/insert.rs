@@ -269,11 +269,12 @@ impl<I: Iterator> Run<'_, I> {
         Ok(bad)
     }
 
-    fn stopped(&self, error: BulkError) -> BulkError {
+    fn stopped(&mut self, error: BulkError) -> BulkError {
         match self.settled {
             0 => error,
             settled => BulkError::Partial {
                 settled,
+                failed: self.failed.drain(..).map(|row| row.error).collect(),
                 source: Box::new(error),
             },
         }

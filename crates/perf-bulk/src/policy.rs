@@ -11,7 +11,8 @@ pub enum Atomicity {
     /// chunks stay. The error says how many rows that is.
     PerChunk,
     /// Every good row is written; bad ones are handed back, each with its index and error. Chunks
-    /// commit one by one.
+    /// commit one by one. What fails for another reason than a bad row ends the operation, and the error
+    /// names the bad rows until then.
     BestEffort,
 }
 

@@ -1,4 +1,4 @@
-use crate::support::{Plane, ids, memory, plane};
+use crate::support::{Plane, execute, ids, memory, plane};
 use perf_bulk::{Atomicity, BulkError, BulkInsert};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
@@ -51,6 +51,33 @@ async fn per_chunk_keeps_the_chunks_before_the_failure_and_says_how_many_rows() 
     );
     assert_eq!(error.row(), Some(250));
     assert_eq!(ids(&mut connection).await, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn best_effort_accounts_for_the_bad_rows_of_the_chunks_before_a_failure() {
+    let mut connection = memory().await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER veto BEFORE INSERT ON planes WHEN NEW.id = 9 \
+         BEGIN SELECT RAISE(ROLLBACK, 'vetoed'); END",
+    )
+    .await;
+    let error = BulkInsert::into("planes")
+        .chunk_rows(3)
+        .atomicity(Atomicity::BestEffort)
+        .execute(&mut connection, [1, 1, 2, 9].map(plane))
+        .await
+        .unwrap_err();
+    assert_eq!(error.row(), Some(3));
+    let BulkError::Partial {
+        settled: 3, failed, ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    let failed: Vec<_> = failed.iter().map(BulkError::row).collect();
+    assert_eq!(failed, [Some(1)]);
+    assert_eq!(ids(&mut connection).await, [1, 2]);
 }
 
 #[tokio::test]
