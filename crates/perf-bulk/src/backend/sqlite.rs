@@ -71,7 +71,7 @@ impl Backend for Sqlite {
     ) -> Result<(), Rejection> {
         let statements = [statement::insert(target)];
         write(scope, target, &statements, rows, meter, |session, row| {
-            session.run(0, row).map(drop)
+            run_changing(session, 0, row)
         })
         .await
     }
@@ -90,13 +90,15 @@ impl Backend for Sqlite {
         let mut outcomes = Vec::with_capacity(rows.len());
         write(scope, target, &statements, rows, meter, |session, row| {
             let existed = session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
-            session.run(1, row)?;
             outcomes.push(match existed {
                 false => Upserted::Inserted,
                 true if conflict.update.is_empty() => Upserted::Kept,
                 true => Upserted::Updated,
             });
-            Ok(())
+            match outcomes.last() {
+                Some(Upserted::Kept) => session.run(1, row).map(drop),
+                _ => run_changing(session, 1, row),
+            }
         })
         .await?;
         Ok(outcomes)
@@ -133,9 +135,12 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     let (mut sent, mut bytes) = (0, 0);
     for (at, row) in rows.iter().enumerate() {
         encode(row, at, target, &mut cells).map_err(|error| rejection(at, true, error))?;
+        let changes = session.changes();
         if let Err(failure) = each(&mut session, cells.values()) {
             meter.advance(sent, bytes);
-            let isolated = failure.blames_the_row() && session.in_transaction();
+            // A trigger's RAISE(FAIL) leaves in the table what it complains of.
+            let undone = session.in_transaction() && session.changes() == changes;
+            let isolated = failure.blames_the_row() && undone;
             if own_transaction {
                 session.restore_transaction();
             }
@@ -149,6 +154,20 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
         }
     }
     meter.advance(sent, bytes);
+    Ok(())
+}
+
+/// Runs a statement that must change something.
+fn run_changing(
+    session: &mut Session<'_>,
+    statement: usize,
+    row: &[SqliteValue<'_>],
+) -> Result<(), Failure> {
+    let before = session.changes();
+    session.run(statement, row)?;
+    if session.changes() == before {
+        return Err(Failure::ignored());
+    }
     Ok(())
 }
 

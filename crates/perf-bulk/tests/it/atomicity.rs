@@ -1,5 +1,5 @@
 use crate::support::{Plane, execute, ids, memory, plane};
-use perf_bulk::{Atomicity, BulkError, BulkInsert};
+use perf_bulk::{Atomicity, BulkError, BulkInsert, BulkUpsert};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use sqlx::Acquire;
@@ -78,6 +78,76 @@ async fn best_effort_accounts_for_the_bad_rows_of_the_chunks_before_a_failure() 
     let failed: Vec<_> = failed.iter().map(BulkError::row).collect();
     assert_eq!(failed, [Some(1)]);
     assert_eq!(ids(&mut connection).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn rows_that_sqlite_ignores_are_refused_rows() {
+    let mut connection = memory().await;
+    execute(&mut connection, "DROP TABLE planes").await;
+    execute(
+        &mut connection,
+        "CREATE TABLE planes (id INTEGER PRIMARY KEY, tailnum TEXT UNIQUE ON CONFLICT IGNORE, \
+         seats INTEGER)",
+    )
+    .await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER veto BEFORE INSERT ON planes WHEN NEW.id = 4 \
+         BEGIN SELECT RAISE(IGNORE); END",
+    )
+    .await;
+    let rows = [1, 2, 3, 4, 5].map(|id| Plane {
+        tailnum: Some(format!("N{}", id.max(2))),
+        ..plane(id)
+    });
+    let insert = BulkInsert::into("planes").atomicity(Atomicity::BestEffort);
+    let report = insert.execute(&mut connection, &rows).await.unwrap();
+    let failed: Vec<_> = report.failed.iter().map(|failed| failed.index).collect();
+    assert_eq!(failed, [1, 3]);
+    assert_eq!(ids(&mut connection).await, [1, 3, 5]);
+    let upsert = BulkUpsert::into("planes").on_conflict(["id"]);
+    let error = upsert.execute(&mut connection, &rows).await.unwrap_err();
+    assert_eq!(error.row(), Some(1));
+}
+
+#[tokio::test]
+async fn a_row_that_stays_despite_its_error_is_not_set_aside() {
+    let mut connection = memory().await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER late AFTER INSERT ON planes WHEN NEW.id = 2 \
+         BEGIN SELECT RAISE(FAIL, 'too late'); END",
+    )
+    .await;
+    let error = BulkInsert::into("planes")
+        .atomicity(Atomicity::BestEffort)
+        .execute(&mut connection, [1, 2, 3].map(plane))
+        .await
+        .unwrap_err();
+    assert_eq!(error.row(), Some(1));
+    assert!(ids(&mut connection).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_view_takes_rows_through_its_trigger() {
+    let mut connection = memory().await;
+    execute(
+        &mut connection,
+        "CREATE VIEW seated AS SELECT * FROM planes",
+    )
+    .await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER seat INSTEAD OF INSERT ON seated BEGIN \
+         INSERT INTO planes VALUES (NEW.id, NEW.tailnum, NEW.seats); END",
+    )
+    .await;
+    let insert = BulkInsert::into("seated").atomicity(Atomicity::BestEffort);
+    let report = insert
+        .execute(&mut connection, [1, 2, 1].map(plane))
+        .await
+        .unwrap();
+    assert_eq!((report.written, report.failed.len()), (2, 1));
 }
 
 #[tokio::test]

@@ -23,6 +23,14 @@ impl Failure {
         matches!(self.code & 0xff, TOO_BIG | CONSTRAINT | MISMATCH)
     }
 
+    /// A row that SQLite left out without a word, as `ON CONFLICT IGNORE` or `RAISE(IGNORE)` asks it to.
+    pub(super) fn ignored() -> Self {
+        Self {
+            code: CONSTRAINT,
+            message: "the table or one of its triggers ignored the row".to_owned(),
+        }
+    }
+
     /// The error of the row at `at`.
     pub(super) fn into_row_error(self, at: usize) -> BulkError {
         let row = at as u64;
