@@ -139,6 +139,19 @@ fn database_transience(error: &dyn sqlx::error::DatabaseError) -> Transience {
 }
 
 impl BulkError {
+    /// Whether some row broke a constraint and the database did not say which.
+    pub(crate) const fn blames_an_unknown_row(&self) -> bool {
+        matches!(self, Self::Constraint { row: None, .. })
+    }
+
+    /// The same error, now that its row is known.
+    pub(crate) fn at_row(mut self, found: u64) -> Self {
+        if let Self::Constraint { row, .. } = &mut self {
+            *row = Some(found);
+        }
+        self
+    }
+
     /// The same error with its row counted from `first`.
     pub(crate) fn offset_row(self, first: u64) -> Self {
         self.map_row(|row| row + first)

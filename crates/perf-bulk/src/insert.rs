@@ -220,7 +220,8 @@ impl<I: Iterator> Run<'_, I> {
         Ok(())
     }
 
-    /// Writes one chunk in a transaction of its own.
+    /// Writes one chunk in a transaction of its own, or in several if a constraint that is checked at
+    /// COMMIT refuses it: the halves of it are tried until the row is alone.
     async fn chunk<B: Backend>(
         &mut self,
         connection: &mut B::Connection,
@@ -229,12 +230,31 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let outcome = self.try_chunk::<B>(connection, &chunk).await;
-        let bad = outcome.map_err(|error| self.stopped(error))?;
+        let mut pending = vec![chunk];
+        while let Some(mut chunk) = pending.pop() {
+            let before = self.meter.position();
+            match self.try_chunk::<B>(connection, &chunk).await {
+                Ok(bad) => self.settle(chunk, bad),
+                Err(error) if self.best_effort && error.blames_an_unknown_row() => {
+                    self.meter.return_to(before);
+                    if chunk.len() == 1 {
+                        self.settle(chunk, vec![(0, error.at_row(self.settled))]);
+                        self.meter.advance(1, 0);
+                    } else {
+                        let second = chunk.split_off(chunk.len() / 2);
+                        pending.extend([second, chunk]);
+                    }
+                }
+                Err(error) => return Err(self.stopped(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, chunk: Vec<I::Item>, bad: Vec<(usize, BulkError)>) {
         let first = self.settled;
         self.settled += chunk.len() as u64;
         self.failed.extend(set_aside(chunk, bad, first));
-        Ok(())
     }
 
     /// The bad rows of a chunk whose good ones are committed.

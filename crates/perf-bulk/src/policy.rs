@@ -11,7 +11,8 @@ pub enum Atomicity {
     /// chunks stay. The error says how many rows that is.
     PerChunk,
     /// Every good row is written; bad ones are handed back, each with its index and error. Chunks
-    /// commit one by one. What fails for another reason than a bad row ends the operation, and the error
+    /// commit one by one. One that a deferred constraint refuses is tried again in ever smaller parts, so
+    /// a row can be refused for the one it refers to when that comes later. What fails for another reason than a bad row ends the operation, and the error
     /// names the bad rows until then.
     BestEffort,
 }

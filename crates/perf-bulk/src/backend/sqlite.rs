@@ -53,7 +53,9 @@ impl Backend for Sqlite {
 
     async fn commit(mut scope: Scope<'_, Self>) -> Result<(), BulkError> {
         // A failed COMMIT leaves the transaction open, and dropping it rolls back: nothing is unknown.
-        Depth::commit(&mut scope).await.map_err(driver_error)?;
+        Depth::commit(&mut scope)
+            .await
+            .map_err(failure::commit_error)?;
         scope.close();
         Ok(())
     }

@@ -1,5 +1,5 @@
 use crate::support::{Plane, execute, ids, memory, plane};
-use perf_bulk::{Atomicity, BulkError, BulkInsert, BulkUpsert};
+use perf_bulk::{Atomicity, BulkError, BulkInsert, BulkUpsert, ConstraintKind};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use sqlx::Acquire;
@@ -148,6 +148,49 @@ async fn a_view_takes_rows_through_its_trigger() {
         .await
         .unwrap();
     assert_eq!((report.written, report.failed.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn best_effort_finds_the_rows_that_a_deferred_constraint_refuses() {
+    let mut connection = memory().await;
+    execute(&mut connection, "PRAGMA foreign_keys = ON").await;
+    execute(&mut connection, "DROP TABLE planes").await;
+    execute(
+        &mut connection,
+        "CREATE TABLE planes (id INTEGER PRIMARY KEY, tailnum TEXT, \
+         seats INTEGER REFERENCES planes DEFERRABLE INITIALLY DEFERRED)",
+    )
+    .await;
+    let bad = [3, 4, 11];
+    let rows = (0..20).map(|id| Plane {
+        seats: Some(if bad.contains(&id) { 99 } else { id }),
+        ..plane(id)
+    });
+    let mut sent = 0;
+    let report = BulkInsert::into("planes")
+        .chunk_rows(8)
+        .atomicity(Atomicity::BestEffort)
+        .progress(|at| sent = at.rows)
+        .execute(&mut connection, rows)
+        .await
+        .unwrap();
+    let failed: Vec<_> = report.failed.iter().map(|failed| failed.row.id).collect();
+    assert_eq!(failed, bad);
+    for failed in &report.failed {
+        assert!(
+            matches!(
+                failed.error,
+                BulkError::Constraint { row, kind: ConstraintKind::ForeignKey, .. }
+                    if row == Some(failed.index)
+            ),
+            "{failed:?}"
+        );
+    }
+    let good: Vec<_> = (0..20).filter(|id| !bad.contains(id)).collect();
+    assert_eq!(ids(&mut connection).await, good);
+    let text = good.iter().map(|id| format!("N{id}").len() as u64);
+    assert_eq!(report.bytes, text.sum::<u64>() + 17 * 16);
+    assert_eq!(sent, 20);
 }
 
 #[tokio::test]

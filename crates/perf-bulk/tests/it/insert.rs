@@ -228,7 +228,17 @@ async fn a_deferred_constraint_fails_the_commit_and_leaves_nothing() {
         .execute(&mut connection, [plane(7)])
         .await
         .unwrap_err();
-    assert!(matches!(error, BulkError::Database { .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            BulkError::Constraint {
+                row: None,
+                kind: ConstraintKind::ForeignKey,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert!(ids(&mut connection).await.is_empty());
     connection
         .begin_with("BEGIN")
