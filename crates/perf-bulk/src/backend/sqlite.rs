@@ -136,7 +136,10 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     let mut cells = SqliteCells::default();
     let (mut sent, mut bytes) = (0, 0);
     for (at, row) in rows.iter().enumerate() {
-        encode(row, at, target, &mut cells).map_err(|error| rejection(at, true, error))?;
+        if let Err(error) = encode(row, at, target, &mut cells) {
+            meter.advance(sent, bytes);
+            return Err(rejection(at, true, error));
+        }
         let changes = session.changes();
         if let Err(failure) = each(&mut session, cells.values()) {
             meter.advance(sent, bytes);

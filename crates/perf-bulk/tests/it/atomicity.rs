@@ -194,6 +194,28 @@ async fn best_effort_finds_the_rows_that_a_deferred_constraint_refuses() {
 }
 
 #[tokio::test]
+async fn rows_before_one_that_cannot_be_encoded_are_counted() {
+    #[derive(perf_bulk::BulkRow, Debug)]
+    struct Leg {
+        distance: f64,
+    }
+    let mut connection = memory().await;
+    execute(&mut connection, "CREATE TABLE legs (distance REAL)").await;
+    let legs = (0..100).map(|leg| Leg {
+        distance: if leg == 50 { f64::NAN } else { 1_400.0 },
+    });
+    let mut sent = 0;
+    let report = BulkInsert::into("legs")
+        .atomicity(Atomicity::BestEffort)
+        .progress(|at| sent = at.rows)
+        .execute(&mut connection, legs)
+        .await
+        .unwrap();
+    assert_eq!((report.written, report.failed.len()), (99, 1));
+    assert_eq!((sent, report.bytes), (100, 99 * 8));
+}
+
+#[tokio::test]
 async fn a_savepoint_takes_the_place_of_a_transaction_inside_the_callers() {
     let mut connection = memory().await;
     let mut transaction = connection.begin().await.unwrap();
