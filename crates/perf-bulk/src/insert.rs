@@ -61,7 +61,7 @@ impl<'p> BulkInsert<'p> {
     /// The rows of a chunk, unless [`chunk_rows`](Self::chunk_rows) says otherwise.
     pub const DEFAULT_CHUNK_ROWS: usize = 10_000;
 
-    /// An insert into `table`.
+    /// An insert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),

@@ -1,5 +1,5 @@
 use crate::support::{Plane, execute, file, ids, memory, open, plane, planes};
-use perf_bulk::{BulkError, BulkInsert, ConstraintKind, Progress};
+use perf_bulk::{BulkError, BulkInsert, BulkUpsert, ConstraintKind, Progress, Upserted};
 use perf_core::ManualClock;
 use sqlx::Connection;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -119,6 +119,28 @@ async fn an_unknown_column_or_table_is_named() {
         .unwrap_err();
     assert!(matches!(error, BulkError::Database { .. }), "{error:?}");
     assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_table_may_name_its_schema() {
+    let mut connection = memory().await;
+    execute(&mut connection, "ATTACH ':memory:' AS archive").await;
+    execute(
+        &mut connection,
+        "CREATE TABLE archive.planes (id INTEGER PRIMARY KEY, tailnum TEXT, seats INTEGER)",
+    )
+    .await;
+    BulkInsert::into("archive.planes")
+        .execute(&mut connection, [plane(1)])
+        .await
+        .unwrap();
+    let report = BulkUpsert::into("archive.planes")
+        .on_conflict(["id"])
+        .execute(&mut connection, &[plane(1), plane(2)])
+        .await
+        .unwrap();
+    assert_eq!(report.outcomes, [Upserted::Updated, Upserted::Inserted]);
+    assert!(ids(&mut connection).await.is_empty());
 }
 
 #[tokio::test]
