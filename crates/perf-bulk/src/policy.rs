@@ -21,6 +21,12 @@ pub enum Atomicity {
 ///
 /// Databases disagree about it: Postgres refuses the statement, SQLite and MySQL let the later row
 /// win column by column. Here it is a choice, and its meaning is the same everywhere.
+///
+/// It is made before anything is sent, so keys are compared as values: text byte by byte, and not by the
+/// collation of its column. Keys that only the database takes for equal, such as `dl` and `DL` under
+/// SQLite's `COLLATE NOCASE`, pass as different ones. Then SQLite lets the later row win, which its outcome
+/// [`Updated`](crate::Upserted::Updated) shows, whatever was chosen here; Postgres refuses the upsert.
+/// Fold such keys before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DuplicateKeys {
