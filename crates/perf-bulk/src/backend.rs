@@ -159,14 +159,19 @@ impl BulkError {
 
     /// The same error with another row.
     pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
-        match &mut self {
+        self.map_row_in_place(&map);
+        self
+    }
+
+    fn map_row_in_place(&mut self, map: &dyn Fn(u64) -> u64) {
+        match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
             | Self::RowTooLarge { row, .. }
             | Self::Constraint { row: Some(row), .. } => *row = map(*row),
+            Self::TransactionLost { source } => source.map_row_in_place(map),
             _ => {}
         }
-        self
     }
 }
 

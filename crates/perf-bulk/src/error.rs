@@ -97,6 +97,14 @@ pub enum BulkError {
         /// What stopped the operation.
         source: Box<Self>,
     },
+    /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
+    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
+    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    #[error("the database ended the transaction that the rows were written in")]
+    TransactionLost {
+        /// What the database ended it for.
+        source: Box<Self>,
+    },
     /// The connection was lost during COMMIT: the rows may or may not be there. Never retry this
     /// without looking.
     #[error("the connection was lost during COMMIT, its outcome is unknown")]
@@ -144,7 +152,7 @@ impl BulkError {
             | Self::RowTooLarge { row, .. } => Some(*row),
             Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),
-            Self::Partial { source, .. } => source.row(),
+            Self::Partial { source, .. } | Self::TransactionLost { source } => source.row(),
             _ => None,
         }
     }

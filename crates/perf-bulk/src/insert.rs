@@ -290,9 +290,10 @@ impl<I: Iterator> Run<'_, I> {
     }
 
     fn stopped(&mut self, error: BulkError) -> BulkError {
-        match self.settled {
-            0 => error,
-            settled => BulkError::Partial {
+        match (self.settled, error) {
+            // What was settled in a transaction is gone with it.
+            (0, error) | (_, error @ BulkError::TransactionLost { .. }) => error,
+            (settled, error) => BulkError::Partial {
                 settled,
                 failed: self.failed.drain(..).map(|row| row.error).collect(),
                 source: Box::new(error),

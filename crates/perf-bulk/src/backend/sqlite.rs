@@ -146,10 +146,14 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
             // A trigger's RAISE(FAIL) leaves in the table what it complains of.
             let undone = session.in_transaction() && session.changes() == changes;
             let isolated = failure.blames_the_row() && undone;
+            let error = failure.into_row_error(at);
             if own_transaction {
                 session.restore_transaction();
+            } else if !session.in_transaction() {
+                // An empty one in its place would let the caller's COMMIT seem to succeed.
+                return Err(rejection(at, false, lost(error)));
             }
-            return Err(rejection(at, isolated, failure.into_row_error(at)));
+            return Err(rejection(at, isolated, error));
         }
         (sent, bytes) = (sent + 1, bytes + cells.bytes());
         if sent == ROWS_PER_POLL || bytes >= BYTES_PER_POLL {
@@ -185,6 +189,12 @@ fn encode<'r, R: BulkRow<Sqlite>>(
     cells.clear();
     let outcome = row.encode(cells);
     encoded(outcome, target, at, cells.values().len())
+}
+
+fn lost(error: BulkError) -> BulkError {
+    BulkError::TransactionLost {
+        source: Box::new(error),
+    }
 }
 
 const fn rejection(at: usize, isolated: bool, error: BulkError) -> Rejection {

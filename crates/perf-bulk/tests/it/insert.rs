@@ -296,6 +296,39 @@ async fn a_trigger_that_ends_the_transaction_leaves_the_connection_usable() {
 }
 
 #[tokio::test]
+async fn a_trigger_that_ends_the_callers_transaction_is_reported_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = file(&folder).await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER veto BEFORE INSERT ON planes WHEN NEW.id = 150 \
+         BEGIN SELECT RAISE(ROLLBACK, 'vetoed'); END",
+    )
+    .await;
+    for atomicity in [perf_bulk::Atomicity::All, perf_bulk::Atomicity::BestEffort] {
+        let mut transaction = connection.begin().await.unwrap();
+        BulkInsert::into("planes")
+            .execute(&mut transaction, [plane(1_000)])
+            .await
+            .unwrap();
+        let error = BulkInsert::into("planes")
+            .atomicity(atomicity)
+            .chunk_rows(20)
+            .execute(&mut transaction, (100..200).map(plane))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, BulkError::TransactionLost { .. }),
+            "{error:?}"
+        );
+        assert_eq!((error.row(), error.is_transient()), (Some(50), false));
+        assert!(transaction.commit().await.is_err(), "it is gone");
+        connection = open(&folder).await;
+        assert!(ids(&mut connection).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_locked_database_is_a_transient_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = file(&folder).await;
