@@ -226,6 +226,23 @@ pub enum LoadError<E: Error + 'static> {
     Abandoned,
 }
 
+impl<E: Error> LoadError<E> {
+    /// Whether the same load may succeed later. The loader's error is the caller's to judge, and a loader
+    /// that panicked would do so again: never, so far.
+    ///
+    /// ```
+    /// use perf_bulk::LoadError;
+    ///
+    /// assert!(!LoadError::<std::io::Error>::Abandoned.is_transient());
+    /// ```
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Abandoned => false,
+        }
+    }
+}
+
 impl<E: Error> Clone for LoadError<E> {
     fn clone(&self) -> Self {
         match self {

@@ -80,7 +80,8 @@ impl<'p> BulkInsert<'p> {
     }
 
     /// How many rows are held in memory at once, and committed together where the atomicity is less
-    /// than [`Atomicity::All`]; default 10,000.
+    /// than [`Atomicity::All`]; default 10,000. Zero, as it may stand in a configuration file, is an error
+    /// of [`execute`](Self::execute).
     #[must_use]
     pub const fn chunk_rows(mut self, rows: usize) -> Self {
         self.chunk_rows = rows;
