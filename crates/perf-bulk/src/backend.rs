@@ -139,6 +139,19 @@ fn database_transience(error: &dyn sqlx::error::DatabaseError) -> Transience {
 }
 
 impl BulkError {
+    /// Whether some row broke a constraint and the database did not say which.
+    pub(crate) const fn blames_an_unknown_row(&self) -> bool {
+        matches!(self, Self::Constraint { row: None, .. })
+    }
+
+    /// The same error, now that its row is known.
+    pub(crate) fn at_row(mut self, found: u64) -> Self {
+        if let Self::Constraint { row, .. } = &mut self {
+            *row = Some(found);
+        }
+        self
+    }
+
     /// The same error with its row counted from `first`.
     pub(crate) fn offset_row(self, first: u64) -> Self {
         self.map_row(|row| row + first)
@@ -146,14 +159,19 @@ impl BulkError {
 
     /// The same error with another row.
     pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
-        match &mut self {
+        self.map_row_in_place(&map);
+        self
+    }
+
+    fn map_row_in_place(&mut self, map: &dyn Fn(u64) -> u64) {
+        match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
             | Self::RowTooLarge { row, .. }
             | Self::Constraint { row: Some(row), .. } => *row = map(*row),
+            Self::TransactionLost { source } => source.map_row_in_place(map),
             _ => {}
         }
-        self
     }
 }
 
@@ -189,9 +207,4 @@ pub(crate) fn encoded(
 )]
 mod sealed {
     pub trait Sealed {}
-
-    #[cfg(feature = "postgres")]
-    impl Sealed for sqlx::Postgres {}
-    #[cfg(feature = "sqlite")]
-    impl Sealed for sqlx::Sqlite {}
 }

@@ -86,12 +86,23 @@ pub enum BulkError {
         column: String,
     },
     /// A chunk failed after earlier ones were committed, which stay.
-    #[error("stopped after {settled} rows were settled")]
+    #[error("stopped after {settled} rows, {} of them refused", failed.len())]
     Partial {
-        /// Rows `0..settled` are committed, or were handed to the dead letters; no later row was
-        /// written.
+        /// Rows `0..settled` are committed, except for those in `failed`. No later row was written,
+        /// unless `source` is a [`CommitUnknown`](Self::CommitUnknown), which leaves one chunk open.
         settled: u64,
+        /// Why rows before `settled` were refused, by ascending [`row`](Self::row); empty unless
+        /// [`Atomicity::BestEffort`](crate::Atomicity) was asked for.
+        failed: Vec<Self>,
         /// What stopped the operation.
+        source: Box<Self>,
+    },
+    /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
+    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
+    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    #[error("the database ended the transaction that the rows were written in")]
+    TransactionLost {
+        /// What the database ended it for.
         source: Box<Self>,
     },
     /// The connection was lost during COMMIT: the rows may or may not be there. Never retry this
@@ -141,7 +152,7 @@ impl BulkError {
             | Self::RowTooLarge { row, .. } => Some(*row),
             Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),
-            Self::Partial { source, .. } => source.row(),
+            Self::Partial { source, .. } | Self::TransactionLost { source } => source.row(),
             _ => None,
         }
     }
@@ -213,6 +224,23 @@ pub enum LoadError<E: Error + 'static> {
     /// The loader panicked, or its runtime shut down, before it answered.
     #[error("the load ended without an answer")]
     Abandoned,
+}
+
+impl<E: Error> LoadError<E> {
+    /// Whether the same load may succeed later. The loader's error is the caller's to judge, and a loader
+    /// that panicked would do so again: never, so far.
+    ///
+    /// ```
+    /// use perf_bulk::LoadError;
+    ///
+    /// assert!(!LoadError::<std::io::Error>::Abandoned.is_transient());
+    /// ```
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Abandoned => false,
+        }
+    }
 }
 
 impl<E: Error> Clone for LoadError<E> {

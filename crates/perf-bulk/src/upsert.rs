@@ -65,7 +65,7 @@ enum Update {
 }
 
 impl<'p> BulkUpsert<'p> {
-    /// An upsert into `table`.
+    /// An upsert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),

@@ -38,6 +38,8 @@ pub struct Session {
     copying: bool,
 }
 
+impl super::sealed::Sealed for Postgres {}
+
 impl Backend for Postgres {
     type Cells<'r> = PgCells;
     type Session = Session;

@@ -6,13 +6,21 @@ use perf_core::Dialect;
 /// `INSERT INTO table (columns) `
 pub(super) fn insert_into(dialect: Dialect, target: &Target<'_>) -> String {
     let mut sql = String::from("INSERT INTO ");
-    dialect.push_identifier(&mut sql, target.table);
+    push_table(dialect, &mut sql, target);
     sql.push_str(" (");
     push_list(&mut sql, target.columns, ", ", |sql, column| {
         dialect.push_identifier(sql, column);
     });
     sql.push_str(") ");
     sql
+}
+
+/// The table's name; a dot in it divides the schema from the table.
+pub(super) fn push_table(dialect: Dialect, sql: &mut String, target: &Target<'_>) {
+    let parts: Vec<_> = target.table.split('.').collect();
+    push_list(sql, &parts, ".", |sql, part| {
+        dialect.push_identifier(sql, part);
+    });
 }
 
 /// ` ON CONFLICT (key) DO …`

@@ -33,6 +33,8 @@ const BYTES_PER_POLL: u64 = 256 << 10;
 
 type Depth = <Sqlite as sqlx::Database>::TransactionManager;
 
+impl super::sealed::Sealed for Sqlite {}
+
 impl Backend for Sqlite {
     type Cells<'r> = SqliteCells<'r>;
     type Session = ();
@@ -51,7 +53,9 @@ impl Backend for Sqlite {
 
     async fn commit(mut scope: Scope<'_, Self>) -> Result<(), BulkError> {
         // A failed COMMIT leaves the transaction open, and dropping it rolls back: nothing is unknown.
-        Depth::commit(&mut scope).await.map_err(driver_error)?;
+        Depth::commit(&mut scope)
+            .await
+            .map_err(failure::commit_error)?;
         scope.close();
         Ok(())
     }
@@ -69,7 +73,7 @@ impl Backend for Sqlite {
     ) -> Result<(), Rejection> {
         let statements = [statement::insert(target)];
         write(scope, target, &statements, rows, meter, |session, row| {
-            session.run(0, row).map(drop)
+            run_changing(session, 0, row)
         })
         .await
     }
@@ -88,13 +92,15 @@ impl Backend for Sqlite {
         let mut outcomes = Vec::with_capacity(rows.len());
         write(scope, target, &statements, rows, meter, |session, row| {
             let existed = session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
-            session.run(1, row)?;
             outcomes.push(match existed {
                 false => Upserted::Inserted,
                 true if conflict.update.is_empty() => Upserted::Kept,
                 true => Upserted::Updated,
             });
-            Ok(())
+            match outcomes.last() {
+                Some(Upserted::Kept) => session.run(1, row).map(drop),
+                _ => run_changing(session, 1, row),
+            }
         })
         .await?;
         Ok(outcomes)
@@ -130,14 +136,24 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     let mut cells = SqliteCells::default();
     let (mut sent, mut bytes) = (0, 0);
     for (at, row) in rows.iter().enumerate() {
-        encode(row, at, target, &mut cells).map_err(|error| rejection(at, true, error))?;
+        if let Err(error) = encode(row, at, target, &mut cells) {
+            meter.advance(sent, bytes);
+            return Err(rejection(at, true, error));
+        }
+        let changes = session.changes();
         if let Err(failure) = each(&mut session, cells.values()) {
             meter.advance(sent, bytes);
-            let isolated = failure.blames_the_row() && session.in_transaction();
+            // A trigger's RAISE(FAIL) leaves in the table what it complains of.
+            let undone = session.in_transaction() && session.changes() == changes;
+            let isolated = failure.blames_the_row() && undone;
+            let error = failure.into_row_error(at);
             if own_transaction {
                 session.restore_transaction();
+            } else if !session.in_transaction() {
+                // An empty one in its place would let the caller's COMMIT seem to succeed.
+                return Err(rejection(at, false, lost(error)));
             }
-            return Err(rejection(at, isolated, failure.into_row_error(at)));
+            return Err(rejection(at, isolated, error));
         }
         (sent, bytes) = (sent + 1, bytes + cells.bytes());
         if sent == ROWS_PER_POLL || bytes >= BYTES_PER_POLL {
@@ -150,6 +166,20 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     Ok(())
 }
 
+/// Runs a statement that must change something.
+fn run_changing(
+    session: &mut Session<'_>,
+    statement: usize,
+    row: &[SqliteValue<'_>],
+) -> Result<(), Failure> {
+    let before = session.changes();
+    session.run(statement, row)?;
+    if session.changes() == before {
+        return Err(Failure::ignored());
+    }
+    Ok(())
+}
+
 fn encode<'r, R: BulkRow<Sqlite>>(
     row: &'r R,
     at: usize,
@@ -159,6 +189,12 @@ fn encode<'r, R: BulkRow<Sqlite>>(
     cells.clear();
     let outcome = row.encode(cells);
     encoded(outcome, target, at, cells.values().len())
+}
+
+fn lost(error: BulkError) -> BulkError {
+    BulkError::TransactionLost {
+        source: Box::new(error),
+    }
 }
 
 const fn rejection(at: usize, isolated: bool, error: BulkError) -> Rejection {

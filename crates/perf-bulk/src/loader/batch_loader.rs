@@ -177,7 +177,8 @@ impl<L> BatchLoaderBuilder<L> {
         self
     }
 
-    /// The most keys of one call; default 1,000.
+    /// The most keys of one call; default 1,000. Zero, as it may stand in a configuration file, is an
+    /// error of [`build`](Self::build).
     pub const fn max_batch(mut self, keys: usize) -> Self {
         self.max_batch = keys;
         self

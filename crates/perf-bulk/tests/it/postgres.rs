@@ -52,6 +52,25 @@ pub(crate) async fn ids(connection: &mut PgConnection) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn a_table_may_name_its_schema() {
+    let database = database();
+    let mut connection = connection(&database).await;
+    execute(
+        &mut connection,
+        "CREATE SCHEMA archive; CREATE TABLE archive.planes (LIKE planes)",
+    )
+    .await;
+    for rows in [1, 100] {
+        let report = BulkInsert::into("archive.planes")
+            .execute(&mut connection, (0..rows).map(plane))
+            .await
+            .unwrap();
+        assert_eq!(report.written, rows.unsigned_abs());
+    }
+    assert!(ids(&mut connection).await.is_empty());
+}
+
+#[tokio::test]
 async fn rows_of_every_number_arrive_in_full_over_both_transports() {
     let database = database();
     for mut connection in connections(&database).await {

@@ -3,7 +3,7 @@
 use super::cells::PgCells;
 use super::encode;
 use super::failure::Failed;
-use crate::backend::sql::push_list;
+use crate::backend::sql::{push_list, push_table};
 use crate::backend::{Scope, Target};
 use crate::progress::Meter;
 use crate::row::BulkRow;
@@ -66,7 +66,7 @@ async fn copy<R: BulkRow<Postgres> + Sync>(
 
 fn statement(target: &Target<'_>) -> String {
     let mut sql = String::from("COPY ");
-    Dialect::Postgres.push_identifier(&mut sql, target.table);
+    push_table(Dialect::Postgres, &mut sql, target);
     sql.push_str(" (");
     push_list(&mut sql, target.columns, ", ", |sql, column| {
         Dialect::Postgres.push_identifier(sql, column);

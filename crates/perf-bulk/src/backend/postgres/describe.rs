@@ -2,7 +2,7 @@
 
 use super::failure::{Failed, database_error, describe_error};
 use crate::backend::Target;
-use crate::backend::sql::push_list;
+use crate::backend::sql::{push_list, push_table};
 use perf_core::Dialect;
 use sqlx::postgres::{PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqlSafeStr, Statement};
@@ -71,6 +71,6 @@ fn select(target: &Target<'_>) -> String {
         Dialect::Postgres.push_identifier(sql, column);
     });
     sql.push_str(" FROM ");
-    Dialect::Postgres.push_identifier(&mut sql, target.table);
+    push_table(Dialect::Postgres, &mut sql, target);
     sql
 }

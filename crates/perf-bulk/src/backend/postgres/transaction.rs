@@ -14,6 +14,7 @@
 //!   answers to skip. The connection is told to end itself. A caller's transaction cannot be ended like
 //!   that without its COMMIT seeming to succeed, so inside one there is no COPY.
 
+use super::failure::{Failed, database_error};
 use crate::backend::{Scope, driver_error};
 use crate::error::BulkError;
 use sqlx::postgres::PgSeverity;
@@ -82,10 +83,11 @@ fn queue(connection: &mut PgConnection, statement: &'static str) {
 
 /// An error that the server reports is an answer: nothing was committed. Anything else leaves it open.
 fn commit_error(error: sqlx::Error) -> BulkError {
-    let answered = super::failure::database_error(&error)
-        .is_some_and(|error| matches!(error.severity(), PgSeverity::Error));
+    let answered =
+        database_error(&error).is_some_and(|error| matches!(error.severity(), PgSeverity::Error));
     if answered {
-        driver_error(error)
+        // A deferred constraint names no row.
+        Failed::writing(error, 0, 0).error
     } else {
         BulkError::CommitUnknown {
             source: error.into(),

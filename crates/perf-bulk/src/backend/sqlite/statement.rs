@@ -1,6 +1,6 @@
 //! The statements' texts.
 
-use crate::backend::sql::{insert_into, push_list, push_on_conflict};
+use crate::backend::sql::{insert_into, push_list, push_on_conflict, push_table};
 use crate::backend::{Conflict, Target};
 use perf_core::Dialect;
 
@@ -23,7 +23,7 @@ pub(super) fn upsert(target: &Target<'_>, conflict: &Conflict) -> String {
 /// Whether a row with the key exists.
 pub(super) fn lookup(target: &Target<'_>, conflict: &Conflict) -> String {
     let mut sql = String::from("SELECT 1 FROM ");
-    DIALECT.push_identifier(&mut sql, target.table);
+    push_table(DIALECT, &mut sql, target);
     sql.push_str(" WHERE ");
     push_list(&mut sql, &conflict.key, " AND ", |sql, position| {
         DIALECT.push_identifier(sql, target.columns[*position]);

@@ -18,6 +18,30 @@ async fn statements(connection: &mut PgConnection) -> i64 {
 }
 
 #[tokio::test]
+async fn a_row_that_a_deferred_constraint_refuses_is_found_by_bisection() {
+    let database = database();
+    let mut connection = connection(&database).await;
+    execute(
+        &mut connection,
+        "ALTER TABLE planes ADD FOREIGN KEY (seats) REFERENCES planes \
+         DEFERRABLE INITIALLY DEFERRED",
+    )
+    .await;
+    let rows = (1..=100).map(|id| Plane {
+        seats: Some(if id == 42 { 999 } else { id }),
+        ..plane(id)
+    });
+    let report = BulkInsert::into("planes")
+        .atomicity(Atomicity::BestEffort)
+        .execute(&mut connection, rows)
+        .await
+        .unwrap();
+    assert_eq!((report.written, report.failed.len()), (99, 1));
+    assert_eq!(report.failed[0].row.id, 42);
+    assert_eq!(report.failed[0].error.row(), Some(41));
+}
+
+#[tokio::test]
 async fn one_bad_row_in_a_thousand_takes_three_statements_when_the_server_names_it() {
     let database = database();
     let mut connection = connection(&database).await;
