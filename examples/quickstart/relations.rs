@@ -122,7 +122,7 @@ where
 }
 
 async fn queries(profiler: &Profiler, request: &str) -> Result<String> {
-    profiler.settled().await;
+    profiler.settled(std::time::Duration::from_secs(1)).await;
     let snapshot = profiler.snapshot();
     let request = snapshot
         .requests()

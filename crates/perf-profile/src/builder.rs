@@ -62,7 +62,7 @@ impl ProfilerBuilder {
         }
     }
 
-    /// The name under which [`Inspect`](perf_core::Inspect) shows it. Default: `"profiler"`.
+    /// The name under which a [`Registry`](perf_core::Registry) shows it. Default: `"profiler"`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self

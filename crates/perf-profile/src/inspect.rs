@@ -1,10 +1,11 @@
+use crate::profiler::Shared;
 use crate::{Profiler, functions};
 use perf_core::{Inspect, Sample};
 use std::borrow::Cow;
 
-impl Inspect for Profiler {
+impl Inspect for Shared {
     fn name(&self) -> Cow<'_, str> {
-        (&*self.shared().settings.name).into()
+        (&*self.settings.name).into()
     }
 
     fn kind(&self) -> &'static str {
@@ -12,13 +13,12 @@ impl Inspect for Profiler {
     }
 
     fn samples(&self, samples: &mut Vec<Sample>) {
-        let shared = self.shared();
-        for query in shared.book.queries() {
+        for query in self.book.queries() {
             samples.push(
                 Sample::histogram("query_seconds", query.latency).with_label("query", query.text),
             );
         }
-        for request in shared.requests.stats() {
+        for request in self.requests.stats() {
             let labelled = |sample: Sample| sample.with_label("request", request.name.clone());
             samples.push(labelled(Sample::histogram(
                 "request_seconds",
@@ -29,16 +29,30 @@ impl Inspect for Profiler {
                 request.queries,
             )));
         }
-        let findings = shared.requests.findings().len();
+        let findings = self.requests.findings().len();
         samples.push(Sample::gauge("findings", findings as f64));
         samples.push(Sample::gauge(
             "open_requests",
-            shared.requests.open_count() as f64,
+            self.requests.open_count() as f64,
         ));
-        samples.push(Sample::counter("unscoped_queries", shared.book.unscoped()));
+        samples.push(Sample::counter("unscoped_queries", self.book.unscoped()));
         samples.push(Sample::counter(
             "truncated_calls",
             functions::truncated_calls(),
         ));
+    }
+}
+
+impl Inspect for Profiler {
+    fn name(&self) -> Cow<'_, str> {
+        self.shared().name()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.shared().kind()
+    }
+
+    fn samples(&self, samples: &mut Vec<Sample>) {
+        self.shared().samples(samples);
     }
 }

@@ -3,10 +3,12 @@ use crate::error::ProfileError;
 use crate::queries::{Book, QueryEvents, QueryRecorder, RequestScope, Requests, SqlLayer, Wrapped};
 use crate::snapshot::Snapshot;
 use crate::{functions, ticks};
+use perf_core::Registry;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -121,21 +123,31 @@ impl Profiler {
         Ok(())
     }
 
-    /// As [`Profiler::verify`], and checks that the profiler sees what `query` runs.
+    /// As [`Profiler::verify`], and checks that the profiler sees what `query` runs, in a request named
+    /// `"verification"`.
     ///
     /// # Errors
     ///
-    /// As [`Profiler::verify`], and [`ProfileError::StatementsNotLogged`] if nothing was seen.
+    /// As [`Profiler::verify`], and [`ProfileError::StatementsNotLogged`] if nothing was seen of it until
+    /// one second after its end.
     ///
     /// # Cancel safety
     ///
     /// As that of `query`.
     pub async fn verify_by<F: Future>(&self, query: F) -> Result<F::Output, ProfileError> {
         self.verify()?;
-        let before = self.shared.book.executions();
-        let output = RequestScope::new("verification").run(query).await;
-        self.settled().await;
-        if self.shared.book.executions() == before {
+        let scope = RequestScope::new("verification");
+        let Shared {
+            requests, settings, ..
+        } = self.shared();
+        let request = scope.span().id().and_then(|span| requests.of(&span));
+        let request = request.ok_or(ProfileError::LayerNotInstalled)?;
+        let output = scope.run(query).await;
+        let own = request.number..=request.number;
+        requests
+            .have_ended(own, Duration::from_secs(1), settings)
+            .await;
+        if request.queries() == 0 {
             return Err(ProfileError::StatementsNotLogged);
         }
         Ok(output)
@@ -164,16 +176,25 @@ impl Profiler {
         functions::set_recording(true);
     }
 
-    /// Waits until no request is open.
+    /// Waits until every request that is open now has ended, at most for `limit`; tells whether they have.
     ///
     /// A database driver may still hold a request's last span for a moment after it has handed out the
-    /// result. Tests and reports that must not miss the last query wait here first.
+    /// result. Tests and reports that must not miss the last query wait here first. Requests that begin
+    /// meanwhile are not waited for.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn settled(&self) {
-        self.shared.requests.settled().await;
+    pub async fn settled(&self, limit: Duration) -> bool {
+        let Shared {
+            requests, settings, ..
+        } = self.shared();
+        requests.settled(limit, settings).await
+    }
+
+    /// Shows the profiler in `registry` for as long as a handle of it lives, which its layer is, too.
+    pub fn register(&self, registry: &Registry) {
+        registry.register(&self.shared);
     }
 
     /// All figures and findings as they are now.

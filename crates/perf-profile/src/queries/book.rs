@@ -21,7 +21,6 @@ pub(crate) struct Book {
     hasher: RandomState,
     pages: Mutex<Pages>,
     slow: Mutex<VecDeque<SlowQuery>>,
-    executions: AtomicU64,
     unscoped: AtomicU64,
 }
 
@@ -79,7 +78,6 @@ impl Book {
         request: Option<&RequestState>,
         settings: &Settings,
     ) {
-        self.executions.fetch_add(1, Relaxed);
         entry.latency.record(observed.elapsed);
         entry
             .rows_returned
@@ -154,11 +152,6 @@ impl Book {
     /// The newest slow executions, oldest first.
     pub(crate) fn slow(&self) -> Vec<SlowQuery> {
         self.slow.lock().iter().cloned().collect()
-    }
-
-    /// All executions.
-    pub(crate) fn executions(&self) -> u64 {
-        self.executions.load(Relaxed)
     }
 
     /// Executions outside every request.

@@ -24,7 +24,10 @@ pub(super) fn is_wanted(metadata: &Metadata<'_>) -> bool {
     )
 }
 
-/// A request as its span's extensions hold it; the registry drops them when the span closes.
+/// The request that a span is, once for each profiler that sees it. The span's extensions hold them,
+/// and the registry drops those when the span closes.
+struct OpenRequests(Vec<OpenRequest>);
+
 struct OpenRequest {
     state: Arc<RequestState>,
     shared: Arc<Shared>,
@@ -55,10 +58,32 @@ pub(super) fn open<'a, R>(
     if name.0 == PROBE {
         shared.probes.fetch_add(1, Relaxed);
     } else if let Some(span) = registry.span(id) {
-        let state = shared.requests.open(&name.0, &shared.settings);
+        let state = shared.requests.open(&name.0, id, &shared.settings);
         let shared = Arc::clone(shared);
-        span.extensions_mut().replace(OpenRequest { state, shared });
+        let request = OpenRequest { state, shared };
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<OpenRequests>() {
+            Some(OpenRequests(requests)) => requests.push(request),
+            None => extensions.insert(OpenRequests(vec![request])),
+        }
     }
+}
+
+/// Ends the request that a closed span was, if it was one.
+///
+/// That the span's extensions go is not enough: where the last child of a span is removed by a thread that
+/// is closing another span at that time, the registry reports the span as closed but keeps its data.
+pub(super) fn close<'a, R: LookupSpan<'a>>(shared: &Shared, registry: &'a R, id: &Id) {
+    let ended = registry.span(id).and_then(|span| {
+        let mut extensions = span.extensions_mut();
+        let OpenRequests(requests) = extensions.get_mut()?;
+        let own = requests
+            .iter()
+            .position(|request| std::ptr::eq(&*request.shared, shared))?;
+        Some(requests.swap_remove(own))
+    });
+    // Only now, without the lock of the extensions, is it judged and told of.
+    drop(ended);
 }
 
 /// Records an event if it tells of a statement or of a wait for a connection.
@@ -88,7 +113,7 @@ pub(super) fn record<'a, R>(
         event
             .parent()
             .or(contextual)
-            .and_then(|id| request_of(&registry.span(id)?))
+            .and_then(|id| request_of(shared, &registry.span(id)?))
     };
     if let Some(entry) = report.entry {
         shared.book.record(
@@ -102,11 +127,17 @@ pub(super) fn record<'a, R>(
     }
 }
 
-fn request_of<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> Option<Arc<RequestState>> {
+fn request_of<'a, R: LookupSpan<'a>>(
+    shared: &Shared,
+    span: &SpanRef<'a, R>,
+) -> Option<Arc<RequestState>> {
     span.scope().find_map(|span| {
-        span.extensions()
-            .get::<OpenRequest>()
-            .map(|request| Arc::clone(&request.state))
+        let extensions = span.extensions();
+        let OpenRequests(requests) = extensions.get()?;
+        let own = requests
+            .iter()
+            .find(|request| std::ptr::eq(&*request.shared, shared));
+        own.map(|request| Arc::clone(&request.state))
     })
 }
 

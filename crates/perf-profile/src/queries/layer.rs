@@ -77,6 +77,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueryRecorder {
         }
     }
 
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
+        if let Some(registry) = dispatch
+            .as_ref()
+            .and_then(Dispatch::downcast_ref::<Registry>)
+        {
+            event::close(&self.shared, registry, &id);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
         if let Some(registry) = dispatch

@@ -7,6 +7,7 @@ use perf_core::Moment;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::span::Id;
 use tracing::{Instrument, Span};
 
 /// A request's executions beyond this many count, but take no part in its findings.
@@ -60,6 +61,9 @@ impl RequestScope {
 #[derive(Debug)]
 pub(crate) struct RequestState {
     pub(crate) name: Arc<str>,
+    pub(crate) span: Id,
+    /// Which request it is of all that the profiler has seen, counted from 1.
+    pub(crate) number: u64,
     pub(crate) started: Moment,
     log: Mutex<Log>,
 }
@@ -77,9 +81,11 @@ struct Log {
 const LONG_WAIT: Duration = Duration::from_millis(100);
 
 impl RequestState {
-    pub(crate) fn new(name: &str, started: Moment) -> Self {
+    pub(crate) fn new(name: &str, span: Id, number: u64, started: Moment) -> Self {
         Self {
             name: name.into(),
+            span,
+            number,
             started,
             log: Mutex::default(),
         }

@@ -4,18 +4,28 @@ use crate::finding::{Cause, Finding};
 use crate::rules::{self, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing::span::Id;
 
 /// What ended requests have shown, by their name.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    open: AtomicU64,
+    open: Mutex<Open>,
     ended: Notify,
     names: Mutex<HashMap<Arc<str>, Name>>,
+}
+
+/// The requests that have not ended, by the number that each was given when it began.
+#[derive(Debug, Default)]
+struct Open {
+    begun: u64,
+    requests: BTreeMap<u64, Arc<RequestState>>,
 }
 
 /// The figures and findings of the requests of one name.
@@ -30,9 +40,14 @@ struct Name {
 const OTHER: &str = "<other>";
 
 impl Requests {
-    pub(crate) fn open(&self, name: &str, settings: &Settings) -> Arc<RequestState> {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        Arc::new(RequestState::new(name, settings.clock.now()))
+    /// Begins the request of the span with this identifier.
+    pub(crate) fn open(&self, name: &str, span: &Id, settings: &Settings) -> Arc<RequestState> {
+        let mut open = self.open.lock();
+        open.begun += 1;
+        let request = RequestState::new(name, span.clone(), open.begun, settings.clock.now());
+        let request = Arc::new(request);
+        open.requests.insert(request.number, Arc::clone(&request));
+        request
     }
 
     pub(crate) fn close(&self, request: &RequestState, settings: &Settings) {
@@ -55,27 +70,59 @@ impl Requests {
             .or_default()
             .add(request, latency, &observations);
         drop(names);
-        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.ended.notify_waiters();
-        }
+        self.open.lock().requests.remove(&request.number);
+        self.ended.notify_waiters();
     }
 
-    pub(crate) async fn settled(&self) {
+    /// The open request of this span.
+    pub(crate) fn of(&self, span: &Id) -> Option<Arc<RequestState>> {
+        let open = self.open.lock();
+        let found = open.requests.values().find(|request| request.span == *span);
+        found.map(Arc::clone)
+    }
+
+    /// Waits until all requests that are open now have ended, at most for `limit`; tells whether they have.
+    pub(crate) async fn settled(&self, limit: Duration, settings: &Settings) -> bool {
+        let begun = self.open.lock().begun;
+        self.have_ended(0..=begun, limit, settings).await
+    }
+
+    /// Waits until the requests of these numbers have ended, at most for `limit`; tells whether they have.
+    pub(crate) async fn have_ended(
+        &self,
+        numbers: RangeInclusive<u64>,
+        limit: Duration,
+        settings: &Settings,
+    ) -> bool {
+        let mut limit = settings.clock.sleep(limit);
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             // Enrol before the check: a request that ends between the two must not be missed.
             ended.as_mut().enable();
-            if self.open.load(Ordering::Acquire) == 0 {
-                return;
+            if self
+                .open
+                .lock()
+                .requests
+                .range(numbers.clone())
+                .next()
+                .is_none()
+            {
+                return true;
             }
-            ended.await;
+            let elapsed = poll_fn(|context| match ended.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(false),
+                Poll::Pending => limit.as_mut().poll(context).map(|()| true),
+            });
+            if elapsed.await {
+                return false;
+            }
         }
     }
 
     /// Requests that have not ended.
-    pub(crate) fn open_count(&self) -> u64 {
-        self.open.load(Ordering::Acquire)
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.lock().requests.len()
     }
 
     /// The figures of each name, the slowest in total first.

@@ -105,7 +105,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
     }
 
     fn try_close(&self, id: Id) -> bool {
-        self.inner.try_close(id)
+        let closed = self.inner.try_close(id.clone());
+        if closed {
+            event::close(&self.shared, &self.inner, &id);
+        }
+        closed
     }
 
     fn current_span(&self) -> Current {

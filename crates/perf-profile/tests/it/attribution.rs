@@ -2,9 +2,10 @@
 
 pub(crate) mod workload;
 
-use crate::support::{executions, pools, profiler};
-use perf_profile::RequestScope;
+use crate::support::{executions, pools, profiler, settle};
+use perf_profile::{ProfileError, RequestScope};
 use sqlx::Executor;
+use std::time::Duration;
 use tracing::Instrument;
 use workload::{query, tally};
 
@@ -12,7 +13,7 @@ const REQUESTS: usize = 1_000;
 
 /// sqlx also logs so many of a transaction's own statements, which differs by engine.
 async fn settle_and_check(prefix: &str, of_transaction: u64) {
-    profiler().settled().await;
+    settle().await;
     assert_eq!(tally(prefix), (10 * REQUESTS, 0));
     let snapshot = profiler().snapshot();
     let start = format!("{prefix}_");
@@ -106,6 +107,30 @@ async fn a_request_lasts_as_long_as_a_task_that_it_spawned() {
     assert_eq!(ended(profiler().snapshot()), 0);
     open.send(()).unwrap();
     task.await.unwrap();
-    profiler().settled().await;
+    settle().await;
     assert_eq!(ended(profiler().snapshot()), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_stays_open_holds_nobody_up() {
+    profiler();
+    let pool = pools::sqlite(1).await;
+    let stays = RequestScope::new("stays open");
+    let seen = profiler()
+        .verify_by(pool.fetch_one(query!("verified")))
+        .await;
+    assert!(seen.unwrap().is_ok());
+    assert!(!profiler().settled(Duration::from_millis(1)).await);
+    drop(stays);
+}
+
+#[tokio::test]
+async fn what_others_run_does_not_verify() {
+    profiler();
+    let pool = pools::sqlite(1).await;
+    let other = RequestScope::new("of another");
+    let nothing = other.run(pool.fetch_one(query!("of_another")));
+    // Run by the verification, but for a request of its own.
+    let unseen = profiler().verify_by(nothing).await;
+    assert_eq!(unseen.unwrap_err(), ProfileError::StatementsNotLogged);
 }

@@ -1,6 +1,6 @@
 //! The finding on a real database. What is and is not one is judged case by case in the rule's own file.
 
-use crate::support::{pools, profiler};
+use crate::support::{pools, profiler, settle};
 use log::LevelFilter;
 use perf_core::{Clock, SystemClock};
 use perf_profile::{Finding, RequestScope, Rule};
@@ -46,7 +46,7 @@ async fn joined(pool: &SqlitePool) -> sqlx::Result<usize> {
 }
 
 async fn findings_of(name: &str) -> Vec<Finding> {
-    profiler().settled().await;
+    settle().await;
     let findings = profiler().snapshot().findings().to_vec();
     findings
         .into_iter()

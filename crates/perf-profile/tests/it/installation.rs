@@ -3,7 +3,7 @@
 //! Each set-up has a process of its own, since a process has one global subscriber.
 
 use crate::attribution::workload::{self, tally};
-use crate::support::{pools, watching};
+use crate::support::{LIMIT, pools, watching};
 use log::LevelFilter as LogLevel;
 use perf_profile::{ProfileError, Profiler};
 use perf_testkit::{MariaDbServer, PostgresServer};
@@ -185,7 +185,7 @@ async fn child(set_up: &str) {
     let [postgres, maria_db] = DATABASES.map(|name| std::env::var(name).unwrap());
     workload::postgres::run(&pools::open(&postgres, 2).await, "postgres", REQUESTS).await;
     workload::maria_db::run(&pools::open(&maria_db, 2).await, "maria_db", REQUESTS).await;
-    profiler.settled().await;
+    assert!(profiler.settled(LIMIT).await);
     println!(
         "verdict {:?}",
         ["sqlite", "postgres", "maria_db"].map(tally)

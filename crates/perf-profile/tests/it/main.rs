@@ -6,7 +6,6 @@ mod fingerprint;
 mod functions;
 mod installation;
 mod memory;
-
 mod profile;
 mod report;
 mod soak;

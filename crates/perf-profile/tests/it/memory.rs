@@ -1,31 +1,11 @@
 //! The profiler's own memory is bounded, whatever the service does.
 
-use crate::support::{profiler, watching};
+use crate::support::{execute, installed, profiler, watching};
 use perf_profile::{Profiler, RequestScope};
 use perf_testkit::allocations::{CountingAllocator, peak_bytes};
-use tracing_subscriber::layer::SubscriberExt;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-/// What sqlx emits for a statement, at this latency.
-fn execute(sql: &str, seconds: f64) {
-    tracing::debug!(
-        target: "sqlx::query",
-        summary = "SELECT …",
-        db.statement = sql,
-        rows_affected = 0_u64,
-        rows_returned = 1_u64,
-        elapsed_secs = seconds,
-    );
-}
-
-fn installed<T>(profiler: &Profiler, work: impl FnOnce() -> T) -> T {
-    tracing::subscriber::with_default(
-        tracing_subscriber::registry().with(profiler.sql_layer()),
-        work,
-    )
-}
 
 #[test]
 fn a_thousand_statements_and_a_thousand_routes_take_at_most_sixteen_mebibytes() {

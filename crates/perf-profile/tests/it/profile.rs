@@ -109,20 +109,23 @@ fn profiled_futures_stay_send() {
     drop(is_send(fails("1")));
 }
 
+#[profile]
+fn located() {}
+
 #[test]
 fn a_function_is_found_where_it_stands() {
     let profiler = Profiler::builder().build();
-    assert!(early("1").is_ok());
+    located();
     let snapshot = profiler.snapshot();
     let found = snapshot
         .functions()
         .iter()
-        .find(|function| function.name == "early")
+        .find(|function| function.name == "located")
         .unwrap();
     let lines: Vec<_> = include_str!("profile.rs").lines().collect();
     assert!(found.file.ends_with("tests/it/profile.rs"), "{found:?}");
     assert!(
-        lines[found.line as usize - 1].starts_with("fn early"),
+        lines[found.line as usize - 1].starts_with("fn located"),
         "{found:?}"
     );
     assert!(found.module.ends_with("profile"), "{found:?}");

@@ -1,8 +1,6 @@
-use crate::support::{pools, profiler};
-use perf_core::{Inspect, Registry, Value};
+use crate::support::{execute, installed};
+use perf_core::{Registry, Value};
 use perf_profile::{Profiler, RequestScope, span};
-use sqlx::Executor;
-use std::sync::Arc;
 
 #[test]
 fn the_table_of_functions_has_aligned_columns() {
@@ -22,26 +20,21 @@ fn the_table_of_functions_has_aligned_columns() {
     assert_eq!(snapshot.top_functions(0).to_string().lines().count(), 1);
 }
 
-#[tokio::test]
-async fn queries_and_requests_are_in_the_report_and_in_the_registry() {
-    let pool = pools::sqlite(1).await;
-    let request = RequestScope::new("GET /reported");
-    profiler();
-    drop(request);
-    let request = RequestScope::new("GET /reported");
-    request
-        .run(pool.fetch_all("SELECT 'secret' AS reported"))
-        .await
-        .unwrap();
-    profiler().settled().await;
+#[test]
+fn queries_and_requests_are_in_the_report_and_in_the_registry() {
+    let profiler = Profiler::builder().build();
+    installed(&profiler, || {
+        let request = RequestScope::new("GET /reported");
+        request.in_scope(|| execute("SELECT 'secret' AS reported", 0.001));
+    });
 
-    let text = profiler().snapshot().to_string();
+    let text = profiler.snapshot().to_string();
     assert!(
         text.contains("SELECT ? AS reported") && !text.contains("secret"),
         "{text}"
     );
     assert!(text.contains("GET /reported"), "{text}");
-    let json = serde_json::to_value(profiler().snapshot()).unwrap();
+    let json = serde_json::to_value(profiler.snapshot()).unwrap();
     assert!(
         json["queries"]
             .as_array()
@@ -51,8 +44,7 @@ async fn queries_and_requests_are_in_the_report_and_in_the_registry() {
     );
 
     let registry = Registry::new();
-    let part = Arc::new(profiler().clone());
-    registry.register(&part);
+    profiler.register(&registry);
     let inspections = registry.inspect();
     assert_eq!(
         (inspections[0].kind, &*inspections[0].name),
@@ -80,5 +72,7 @@ async fn queries_and_requests_are_in_the_report_and_in_the_registry() {
         panic!()
     };
     assert_eq!(latency.count, 1);
-    assert!(part.health() == perf_core::Health::Healthy);
+    assert_eq!(inspections[0].health, perf_core::Health::Healthy);
+    drop(profiler);
+    assert!(registry.inspect().is_empty());
 }

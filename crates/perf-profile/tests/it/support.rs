@@ -39,6 +39,14 @@ pub(crate) fn profiler() -> &'static Profiler {
     })
 }
 
+/// How long a database driver may hold a request's span at most.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits for the requests that have begun.
+pub(crate) async fn settle() {
+    assert!(profiler().settled(LIMIT).await, "requests stay open");
+}
+
 /// Every execution so far whose text contains `part`.
 pub(crate) fn executions(part: &str) -> Vec<SlowQuery> {
     let executions = EXECUTIONS.lock().unwrap();
@@ -47,6 +55,26 @@ pub(crate) fn executions(part: &str) -> Vec<SlowQuery> {
         .filter(|query| query.text.contains(part))
         .cloned()
         .collect()
+}
+
+/// What sqlx emits for a statement, at this latency.
+pub(crate) fn execute(sql: &str, seconds: f64) {
+    tracing::debug!(
+        target: "sqlx::query",
+        summary = "SELECT …",
+        db.statement = sql,
+        rows_affected = 0_u64,
+        rows_returned = 1_u64,
+        elapsed_secs = seconds,
+    );
+}
+
+/// Runs `work` under a subscriber of this thread alone, for what emits its events itself.
+pub(crate) fn installed<T>(profiler: &Profiler, work: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(
+        tracing_subscriber::registry().with(profiler.sql_layer()),
+        work,
+    )
 }
 
 /// The calls of the function of this name.

@@ -1,4 +1,4 @@
-use crate::support::{pools, profiler};
+use crate::support::{pools, profiler, settle};
 use http_body_util::{BodyExt, Empty, StreamBody};
 use perf_core::ManualClock;
 use perf_profile::{Profiler, RequestStats, TimingLayer};
@@ -73,7 +73,7 @@ async fn queries_of_a_streamed_body_belong_to_the_request() {
         response.into_body().collect().await.unwrap().to_bytes(),
         "xxx"
     );
-    profiler().settled().await;
+    settle().await;
     let stats = ended("GET /streamed").unwrap();
     assert_eq!((stats.requests, stats.queries), (1, 4));
 }
