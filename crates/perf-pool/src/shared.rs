@@ -10,6 +10,7 @@ use perf_core::backoff::Delays;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What a pool, its guards and its tasks share.
@@ -63,6 +64,8 @@ pub(crate) struct Roster<E> {
     /// Before this no resource is created, because the last attempts failed.
     pub(crate) gate: Moment,
     pub(crate) delays: Delays<'static>,
+    /// The longest of the delays so far, for the attempts that come after their end.
+    pub(crate) longest: Duration,
     pub(crate) last_error: Option<Arc<E>>,
     /// Whether the last failure was permanent.
     pub(crate) hopeless: bool,
