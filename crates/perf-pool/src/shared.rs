@@ -53,6 +53,7 @@ pub(crate) struct Item<R> {
 pub(crate) enum Refusal<E> {
     Create(Arc<E>),
     Closed,
+    Panicked,
 }
 
 /// Slots that nobody holds, and what the pool knows about creating more.
@@ -242,11 +243,25 @@ impl<M: Manager> Shared<M> {
     }
 }
 
+impl<M: Manager> Drop for Shared<M> {
+    /// Drops what is left one by one: this may run in a guard's drop, which a destructor's panic must
+    /// not leave, and two panics at once would end the process.
+    fn drop(&mut self) {
+        let idle = self.exchange.drain();
+        let left = self.roster.get_mut().chores.drain(..);
+        for mut ticket in idle.into_iter().chain(left.map(|(ticket, _)| ticket)) {
+            let item = self.slots.open_mut(&mut ticket).take();
+            let _contained = catch_unwind(AssertUnwindSafe(|| drop(item)));
+        }
+    }
+}
+
 impl<E: std::error::Error> From<Refusal<E>> for PoolError<E> {
     fn from(refusal: Refusal<E>) -> Self {
         match refusal {
             Refusal::Create(error) => Self::Create(error),
             Refusal::Closed => Self::Closed,
+            Refusal::Panicked => Self::Panicked,
         }
     }
 }

@@ -152,7 +152,7 @@ impl From<PoolError<Self>> for sqlx::Error {
             PoolError::Create(_) | PoolError::Misconfigured { .. } => {
                 Self::Configuration(Box::new(error))
             }
-            PoolError::NoRuntime => Self::Io(io::Error::other(error)),
+            PoolError::NoRuntime | PoolError::Panicked => Self::Io(io::Error::other(error)),
             PoolError::Timeout(_)
             | PoolError::Exhausted(_)
             | PoolError::QueueFull(_)
