@@ -1,3 +1,4 @@
+use crate::errand::LEAST_DELAY;
 use crate::error::PoolError;
 use crate::exchange::{Exchange, IdleStack, Shedding, Slots};
 use crate::health::Limits;
@@ -101,7 +102,8 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How many callers may wait; more are turned away at once. Default: 1,024.
+    /// How many callers may wait, at least 1, because a resource is created only for somebody who waits;
+    /// more are turned away at once. Default: 1,024.
     pub const fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.settings.max_waiters = max_waiters;
         self
@@ -171,7 +173,9 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How attempts to create are spaced while they fail. Default: 100 ms to 2 s, full jitter.
+    /// How attempts to create are spaced while they fail, by 1 ms at least. Default: 100 ms to 2 s, full
+    /// jitter. The pool does not give up while somebody waits: after the last delay of a back-off with a
+    /// limit, its longest is repeated.
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
         self
@@ -216,6 +220,7 @@ impl<M: Manager> PoolBuilder<M> {
                 chores: Vec::with_capacity(capacity),
                 gate: Moment::ORIGIN,
                 delays: settings.backoff.delays(fastrand::Rng::new()),
+                longest: LEAST_DELAY,
                 last_error: None,
                 hopeless: false,
             }),
@@ -244,6 +249,9 @@ impl<M: Manager> PoolBuilder<M> {
         }
         if self.max_connecting == Some(0) {
             return refuse("max_connecting", "must be at least 1");
+        }
+        if self.settings.max_waiters == 0 {
+            return refuse("max_waiters", "must be at least 1");
         }
         if self.settings.shed_above == Some(Duration::ZERO) {
             return refuse("shed_above", "must not be zero");

@@ -35,6 +35,10 @@ pub enum PoolError<E: Error + 'static> {
     /// Resources are created by tasks, and the caller is in no tokio runtime that could run them.
     #[error("no tokio runtime runs that could create a resource")]
     NoRuntime,
+    /// The pool's own task panicked, and everybody who waited is told: its runtime has no timer, or the
+    /// pool's clock panicked.
+    #[error("the pool's task panicked; its runtime needs a timer (`enable_time`)")]
+    Panicked,
     /// A setting that makes no sense.
     #[error("{setting} {reason}")]
     Misconfigured {

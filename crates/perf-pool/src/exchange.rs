@@ -154,9 +154,13 @@ impl<F> Exchange<F> {
         if let Some(outcome) = waiter.take_outcome() {
             return Poll::Ready(outcome);
         }
+        // Wakers are somebody's code: they are cloned and dropped outside the lock.
+        let waker = context.waker().clone();
         let mut queue = self.queue.lock();
         if waiter.is_queued() {
-            queue.waiters.set_waker(waiter, context.waker());
+            let outdated = queue.waiters.set_waker(waiter, waker);
+            drop(queue);
+            drop(outdated);
             return Poll::Pending;
         }
         drop(queue);
@@ -168,8 +172,10 @@ impl<F> Exchange<F> {
         {
             let mut queue = self.queue.lock();
             if waiter.is_queued() {
-                queue.waiters.unlink(waiter);
+                let waker = queue.waiters.unlink(waiter);
                 self.shrunk(&queue);
+                drop(queue);
+                drop(waker);
                 return None;
             }
         }

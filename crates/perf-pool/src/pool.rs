@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A pool of resources that are expensive to create. Clones are handles of the same pool.
 ///
@@ -53,7 +54,7 @@ impl<M: Manager> Pool<M> {
     /// [`PoolError::Timeout`] when the time has passed, [`PoolError::Create`] when resources cannot be
     /// created and never will, [`PoolError::QueueFull`] when too many wait already, [`PoolError::Shed`]
     /// under overload, and [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
-    /// outside a tokio runtime.
+    /// outside a tokio runtime, and [`PoolError::Panicked`] in one without a timer.
     ///
     /// # Cancel safety
     ///
@@ -131,6 +132,8 @@ impl<M: Manager> Pool<M> {
             shared.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
         }
         shared.ensure_keeper()?;
+        // The keeper may live elsewhere, but the grace is waited for here.
+        Handle::try_current().map_err(|_| PoolError::NoRuntime)?;
         let deadline = shared.settings.clock.sleep(grace);
         tokio::pin!(deadline);
         loop {

@@ -167,19 +167,21 @@ impl<F> Waiters<F> {
         self.len += 1;
     }
 
-    /// Takes `waiter` out of the queue, whatever its place.
-    pub fn unlink(&mut self, waiter: Pin<&Waiter<F>>) {
-        self.unlink_pointer(NonNull::from(waiter.get_ref()));
+    /// Takes `waiter` out of the queue, whatever its place. Its waker is somebody's code, to be dropped
+    /// after unlocking.
+    #[must_use = "the waker must be dropped after unlocking"]
+    pub fn unlink(&mut self, waiter: Pin<&Waiter<F>>) -> Option<Waker> {
+        let waker = self.unlink_pointer(NonNull::from(waiter.get_ref()));
         waiter.state.store(OUTSIDE, Relaxed);
+        waker
     }
 
-    /// Renews the waker of a queued waiter.
-    pub fn set_waker(&mut self, waiter: Pin<&Waiter<F>>, waker: &Waker) {
+    /// Renews the waker of a queued waiter and returns the old one, to be dropped after unlocking.
+    #[must_use = "the waker must be dropped after unlocking"]
+    pub fn set_waker(&mut self, waiter: Pin<&Waiter<F>>, waker: Waker) -> Option<Waker> {
         edit(NonNull::from(waiter.get_ref()), |links| {
-            if let Some(old) = &mut links.waker {
-                old.clone_from(waker);
-            }
-        });
+            links.waker.replace(waker)
+        })
     }
 
     /// The patience of the one whose turn is next.
