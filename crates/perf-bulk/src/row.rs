@@ -47,7 +47,7 @@ pub trait BulkValue<B: Backend> {
 /// struct Plane {
 ///     tailnum: String,
 ///     seats: Option<i32>,
-///     #[bulk(rename = "type")]
+///     #[bulk(column = "type")]
 ///     kind: String,
 ///     #[bulk(skip)]
 ///     remarks: Vec<String>,
