@@ -52,6 +52,7 @@ pub struct CacheBuilder<K, V> {
     runtime: Option<Handle>,
     windows: Windows,
     ttl_by: Option<TtlBy<K, V>>,
+    absent_ttl: Option<TtlBy<K, V>>,
     far: Option<FarTier<K, V>>,
 }
 
@@ -83,6 +84,7 @@ impl<K, V> CacheBuilder<K, V> {
             runtime: None,
             windows: Windows::CLOSED,
             ttl_by: None,
+            absent_ttl: None,
             far: None,
         }
     }
@@ -130,7 +132,8 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
-    /// How long a caller waits for a load, which goes on without it.
+    /// How long a caller waits for a load, which goes on without it. A caller outside any runtime is
+    /// woken by the timer of the one that [`runtime`](Self::runtime) gave.
     pub const fn wait_timeout(mut self, limit: Duration) -> Self {
         self.wait_timeout = Some(limit);
         self
@@ -222,7 +225,8 @@ impl<K, V> CacheBuilder<K, V> {
 
 impl<K, T> CacheBuilder<K, Option<T>> {
     /// How long it is remembered that a key has no value: `None` is kept for `ttl`, or not at all if
-    /// that is zero. Without this, `None` is a value like any other.
+    /// that is zero. It goes before [`ttl_by`](CacheBuilder::ttl_by), which decides over the values that
+    /// are there. Without this, `None` is a value like any other.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -244,8 +248,9 @@ impl<K, T> CacheBuilder<K, Option<T>> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn negative_ttl(self, ttl: Duration) -> Self {
-        self.ttl_by(move |_, value| value.is_none().then_some(ttl))
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.absent_ttl = Some(Arc::new(move |_, value| value.is_none().then_some(ttl)));
+        self
     }
 }
 
@@ -280,7 +285,7 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
             load_slots: permits.map(|permits| Arc::new(Semaphore::new(permits))),
             runtime: self.runtime,
             windows: self.windows,
-            ttl_by: self.ttl_by,
+            ttl_by: either(self.absent_ttl, self.ttl_by),
         };
         let namespace = settings.name.to_string();
         let time = settings.time.clone();
@@ -290,18 +295,35 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
     }
 }
 
+/// What `first` says, or else `second`.
+fn either<K: Key, V: Value>(
+    first: Option<TtlBy<K, V>>,
+    second: Option<TtlBy<K, V>>,
+) -> Option<TtlBy<K, V>> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(Arc::new(move |key, value| {
+            first(key, value).or_else(|| second(key, value))
+        })),
+        (first, second) => first.or(second),
+    }
+}
+
 impl<K, V> CacheBuilder<K, V> {
     fn validate(&self) -> Result<(), CacheError> {
         let soft = self.windows.soft;
         let permits = self.max_loads.map_or(1, |loads| loads.get() as usize);
         let zero = "must be greater than zero";
+        let capacity = match self.capacity {
+            Capacity::Entries(_) => "max_entries",
+            Capacity::Weight { .. } => "max_weight",
+        };
         let checks = [
             (
                 self.name.is_empty(),
                 "builder",
                 "needs a name for the cache",
             ),
-            (self.capacity.limit() == 0, "max_entries", zero),
+            (self.capacity.limit() == 0, capacity, zero),
             (self.ttl.is_zero(), "ttl", zero),
             (
                 !(0.0..1.0).contains(&self.jitter),

@@ -118,7 +118,12 @@ impl Expiry {
     /// The time since it was stored.
     pub(crate) const fn age(self, now: Tick) -> Duration {
         let stored = self.deadline.0.wrapping_sub(self.lifetime.ticks());
-        duration_of(now.low().wrapping_sub(stored))
+        let age = now.low().wrapping_sub(stored);
+        // A lifetime is rounded down, so a young entry may seem to be stored a little after now.
+        if age > u32::MAX / 2 {
+            return Duration::ZERO;
+        }
+        duration_of(age)
     }
 }
 
@@ -197,6 +202,12 @@ mod tests {
             prop_assert!(told <= Duration::from_nanos(age * TICK_NANOS) + slack);
             prop_assert!(told + slack >= Duration::from_nanos(age * TICK_NANOS));
         }
+    }
+
+    #[test]
+    fn an_entry_just_stored_has_no_age_though_its_lifetime_is_rounded() {
+        let expiry = Expiry::after(at(0), Duration::from_nanos(281_458 * TICK_NANOS), 0.0, 0.0);
+        assert_eq!(expiry.age(Tick::of(at(0))), Duration::ZERO);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use crate::expiry::Tick;
 use perf_core::clock::Sleep;
 use perf_core::{Clock, CoarseClock, Moment};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
@@ -30,6 +31,20 @@ impl Time {
         match self {
             Self::Coarse(clock) => clock.wall(),
             Self::Given(clock) => clock.wall(),
+        }
+    }
+
+    /// Waits for `duration`, by the timer of `runtime` where the default clock has none of its own.
+    pub(crate) fn sleep_on(&self, runtime: &Handle, duration: Duration) -> Sleep {
+        match self {
+            Self::Coarse(clock) if Handle::try_current().is_err() => {
+                let (mut sleep, runtime) = (clock.sleep(duration), runtime.clone());
+                Box::pin(poll_fn(move |context| {
+                    let _entered = runtime.enter();
+                    sleep.as_mut().poll(context)
+                }))
+            }
+            Self::Coarse(_) | Self::Given(_) => self.sleep(duration),
         }
     }
 

@@ -79,7 +79,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         let call = Self::new(shared, key, EntryPolicy::new()).ok()?;
         let runtime = call.shared.runtime().ok()?;
         let settings = &call.shared.settings;
-        let mut patience = settings.time.sleep(settings.wait_timeout);
+        let mut patience = settings.time.sleep_on(&runtime, settings.wait_timeout);
         let (flight, joined) = match call.board(false) {
             Boarding::Hit(entry) => return Some(call.lookup(entry, Source::Near)),
             Boarding::Rests => return None,
@@ -90,7 +90,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                 (flight, stamp)
             }
         };
-        match call.wait(&flight, &mut patience).await {
+        match call.wait(&runtime, &flight, &mut patience).await {
             Waited::Landed(Outcome::Landed(landed))
                 if call
                     .shared
@@ -112,7 +112,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     {
         let settings = &self.shared.settings;
         let runtime = self.shared.runtime()?;
-        let mut patience = settings.time.sleep(settings.wait_timeout);
+        let mut patience = settings.time.sleep_on(&runtime, settings.wait_timeout);
         let mut load = Some(load);
         loop {
             let may_rest = self.has_fallback();
@@ -134,7 +134,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                     (flight, stamp)
                 }
             };
-            let failure = match self.wait(&flight, &mut patience).await {
+            let failure = match self.wait(&runtime, &flight, &mut patience).await {
                 Waited::Content(stale) => return Ok(stale),
                 Waited::Landed(Outcome::Landed(landed)) => {
                     if self
@@ -211,10 +211,15 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         }
     }
 
-    async fn wait(&self, flight: &Arc<Flight<V>>, patience: &mut Sleep) -> Waited<V> {
+    async fn wait(
+        &self,
+        runtime: &Handle,
+        flight: &Arc<Flight<V>>,
+        patience: &mut Sleep,
+    ) -> Waited<V> {
         let seat = Seat::new(self, flight);
         let soft = self.windows.soft.filter(|_| self.has_fallback());
-        let mut soft = soft.map(|limit| self.shared.settings.time.sleep(limit));
+        let mut soft = soft.map(|limit| self.shared.settings.time.sleep_on(runtime, limit));
         loop {
             tokio::select! {
                 biased;

@@ -4,6 +4,7 @@
 mod cancellation;
 mod capacity;
 mod close;
+mod engines;
 mod expiry;
 mod far;
 mod far_store;

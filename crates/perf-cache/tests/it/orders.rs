@@ -6,6 +6,7 @@
 //! no cache can rule out: a writer that *inserts* its value after another's told may insert older data.
 
 use crate::Sure;
+use perf_cache::store::{LocalStore, MokaStore, QuickStore};
 use perf_cache::{Cache, EntryPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +59,7 @@ trait Subject: Clone + Send + Sync + 'static {
     fn tell(&self, key: u64, version: u64, telling: Telling) -> impl Future<Output = ()> + Send;
 }
 
-impl Subject for Cache<u64, Found> {
+impl<S: LocalStore<u64, Found>> Subject for Cache<u64, Found, S> {
     async fn read(&self, key: u64) -> Option<Found> {
         self.get(&key).await
     }
@@ -309,14 +310,24 @@ fn check(subject: &impl Subject) -> (usize, u64) {
     (histories, violations)
 }
 
-#[test]
-fn no_reader_misses_what_it_was_told() -> anyhow::Result<()> {
-    let cache: Cache<u64, Found> = Cache::builder("orders").max_entries(64).build()?;
+fn no_reader_misses_what_it_was_told_on<S: LocalStore<u64, Found>>() -> anyhow::Result<()> {
+    let builder = Cache::builder("orders").max_entries(64);
+    let cache = builder.build_in::<S>()?;
     let (histories, violations) = check(&cache);
     assert_eq!(violations, 0, "of {histories}");
     let refused = cache.stats().refused_publications;
     assert!(refused > 1_000, "only {refused} loads were overtaken");
     Ok(())
+}
+
+#[test]
+fn no_reader_misses_what_it_was_told() -> anyhow::Result<()> {
+    no_reader_misses_what_it_was_told_on::<QuickStore<_, _>>()
+}
+
+#[test]
+fn no_reader_misses_what_it_was_told_on_moka() -> anyhow::Result<()> {
+    no_reader_misses_what_it_was_told_on::<MokaStore<_, _>>()
 }
 
 #[test]

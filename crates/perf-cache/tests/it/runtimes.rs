@@ -1,8 +1,9 @@
 use crate::Sure;
 use perf_cache::{Cache, CacheError, LoadError};
-use perf_core::ManualClock;
+use perf_core::{Clock, ManualClock, SystemClock};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
@@ -100,5 +101,42 @@ fn a_wait_for_a_runtime_that_nobody_drives_is_bounded() -> anyhow::Result<()> {
         driven.block_on(waiting)?,
         Err(LoadError::TimedOut)
     ));
+    Ok(())
+}
+
+/// Polls `future` on this thread, where no runtime is, for at most `limit`.
+fn drive<T>(future: impl Future<Output = T>, limit: Duration) -> Option<T> {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    let start = SystemClock.now();
+    while SystemClock.now().since(start) < limit {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(value);
+        }
+        std::thread::park_timeout(limit);
+    }
+    None
+}
+
+#[test]
+fn a_caller_outside_any_runtime_waits_no_longer_than_allowed() -> anyhow::Result<()> {
+    let loads = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()?;
+    let builder = Cache::<u64, u64>::builder("outside").runtime(loads.handle().clone());
+    let cache = builder.wait_timeout(Duration::from_millis(20)).build()?;
+    let load = async || std::future::pending::<Sure<u64>>().await;
+    let result = drive(cache.get_or_load(1, load), Duration::from_secs(10));
+    assert!(
+        matches!(result, Some(Err(LoadError::TimedOut))),
+        "{result:?}"
+    );
     Ok(())
 }

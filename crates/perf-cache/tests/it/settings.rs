@@ -12,7 +12,7 @@ fn a_setting_without_meaning_is_an_error_that_names_it() {
     let cases = [
         (Cache::builder(""), "builder"),
         (builder().max_entries(0), "max_entries"),
-        (builder().max_weight(0, |_, _| 1), "max_entries"),
+        (builder().max_weight(0, |_, _| 1), "max_weight"),
         (builder().ttl(zero), "ttl"),
         (builder().jitter(1.0), "jitter"),
         (builder().jitter(-0.1), "jitter"),

@@ -221,3 +221,26 @@ async fn a_value_can_refuse_to_be_kept() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn absence_and_values_have_times_of_their_own_in_either_order() -> anyhow::Result<()> {
+    let by_value = |_: &u64, value: &Option<u64>| value.map(Duration::from_secs);
+    for absence_first in [true, false] {
+        let clock = ManualClock::new();
+        let builder = Cache::builder("absent").jitter(0.0).clock(clock.clone());
+        let builder = if absence_first {
+            builder.negative_ttl(30 * SECOND).ttl_by(by_value)
+        } else {
+            builder.ttl_by(by_value).negative_ttl(30 * SECOND)
+        };
+        let cache = builder.build()?;
+        cache.insert(1, Some(10)).await?;
+        cache.insert(2, None).await?;
+        clock.advance(10 * SECOND);
+        assert_eq!(cache.get(&1).await, None, "its value said 10 s");
+        assert_eq!(cache.get(&2).await, Some(None));
+        clock.advance(20 * SECOND);
+        assert_eq!(cache.get(&2).await, None, "absence is known for 30 s");
+    }
+    Ok(())
+}
