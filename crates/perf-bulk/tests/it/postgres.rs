@@ -93,6 +93,39 @@ async fn rows_of_every_number_arrive_in_full_over_both_transports() {
 }
 
 #[tokio::test]
+async fn a_copy_small_enough_to_stall_over_tcp_is_none() {
+    let database = database();
+    let mut connections = connections(&database).await;
+    execute(
+        &mut connections[0],
+        "CREATE TABLE copies (copied bool); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN INSERT INTO copies VALUES (current_query() LIKE 'COPY%'); RETURN NULL; END $$; \
+         CREATE TRIGGER noted BEFORE INSERT ON planes FOR EACH STATEMENT EXECUTE FUNCTION note()",
+    )
+    .await;
+    const TCP: usize = 0;
+    const UNIX: usize = 1;
+    for (transport, rows, expected) in [
+        (TCP, 0..1_000, false),
+        (UNIX, 1_000..2_000, true),
+        (TCP, 2_000..42_000, true),
+    ] {
+        let connection = &mut connections[transport];
+        BulkInsert::into("planes")
+            .chunk_rows(40_000)
+            .execute(&mut *connection, rows.map(plane))
+            .await
+            .unwrap();
+        let copied: Vec<bool> = sqlx::query_scalar("SELECT DISTINCT copied FROM copies")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(copied, [expected]);
+        execute(connection, "DELETE FROM copies").await;
+    }
+}
+
+#[tokio::test]
 async fn a_large_copy_goes_over_tcp_too() {
     let database = database();
     let [mut tcp, _] = connections(&database).await;
