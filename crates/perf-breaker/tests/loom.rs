@@ -219,6 +219,24 @@ fn counts_follow_the_slots() {
     });
 }
 
+/// Two callers come to the next lap at once: what was there goes, what they count stays.
+#[test]
+fn a_bucket_is_emptied_before_anyone_counts_in_it() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [_, breaker] = windows(&clock);
+        breaker.admit().unwrap().failure();
+        clock.advance(Duration::from_millis(2));
+        let works = (0..2).map(|_| {
+            let breaker = breaker.clone();
+            act(move || breaker.admit().unwrap().success())
+        });
+        race(works.collect());
+        let after = breaker.snapshot();
+        assert_eq!((after.calls, after.failures), (2, 0));
+    });
+}
+
 /// One probe is dropped while another succeeds: the dropped one's permit is free again, once.
 #[test]
 fn a_dropped_probe_returns_its_permit() {
