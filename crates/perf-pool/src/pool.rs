@@ -16,6 +16,9 @@ use tokio::runtime::Handle;
 
 /// A pool of resources that are expensive to create. Clones are handles of the same pool.
 ///
+/// A pool may be used from several runtimes. Its tasks and its resources' I/O run in that of the first
+/// acquire that had to wait; while that one is kept but not driven, nothing is created, checked or cleaned.
+///
 /// Dropping the last handle and the last guard drops the resources; [`Pool::close`] ends them politely.
 ///
 /// ```
@@ -56,6 +59,10 @@ impl<M: Manager> Pool<M> {
     /// under overload, and [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
     /// outside a tokio runtime, and [`PoolError::Panicked`] in one without a timer.
     ///
+    /// # Panics
+    ///
+    /// If it has to wait in a runtime without a timer, other than the one in which the pool's tasks run.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in line. A resource that was handed over at that instant
@@ -71,6 +78,10 @@ impl<M: Manager> Pool<M> {
     ///
     /// As [`Pool::acquire`].
     ///
+    /// # Panics
+    ///
+    /// As [`Pool::acquire`].
+    ///
     /// # Cancel safety
     ///
     /// As [`Pool::acquire`].
@@ -82,6 +93,10 @@ impl<M: Manager> Pool<M> {
     /// deadline among several steps.
     ///
     /// # Errors
+    ///
+    /// As [`Pool::acquire`].
+    ///
+    /// # Panics
     ///
     /// As [`Pool::acquire`].
     ///

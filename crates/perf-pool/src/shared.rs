@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::runtime;
 use tokio::sync::Notify;
 
 /// What a pool, its guards and its tasks share.
@@ -37,6 +38,8 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) signal: Arc<Notify>,
     pub(crate) keeper_runs: AtomicBool,
     pub(crate) keeper_epoch: AtomicU64,
+    /// The runtime in which the keeper was last started.
+    pub(crate) keeper_home: Mutex<Option<runtime::Id>>,
     /// Tells those who close the pool that a slot has become vacant.
     pub(crate) vacated: Notify,
 }
