@@ -3,7 +3,7 @@ use crate::error::PoolError;
 use crate::exchange::{Exchange, Sighting, Slots, Ticket};
 use crate::health::{CloseReason, Fitness, Record};
 use crate::manager::Manager;
-use crate::status::{Counters, Gauge, Stage, Status};
+use crate::status::{Counters, Gauge, Metrics, Stage, Status};
 use parking_lot::Mutex;
 use perf_core::Moment;
 use perf_core::backoff::Delays;
@@ -231,6 +231,11 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn acquired(&self) -> u64 {
         self.gauges.iter().map(Gauge::served).sum()
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let wait = self.exchange.waits().snapshot().summary();
+        self.counters.metrics(self.acquired(), wait)
     }
 
     /// Drops what the caller has found useless. A destructor that panics is contained.
