@@ -8,17 +8,13 @@ use perfkit::pool::{Pool, SqliteManager};
 use perfkit::profile::profile;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
-use std::sync::Arc;
 use tokio::task::JoinSet;
 
 const QUERIES: i64 = 500;
 const SQL: &str = "SELECT distance FROM flights WHERE id = ?";
 
 /// Runs the same queries in both ways.
-pub(crate) async fn show(
-    database: &Database,
-    registry: &Registry,
-) -> Result<Arc<Pool<SqliteManager>>> {
+pub(crate) async fn show(database: &Database, registry: &Registry) -> Result<Pool<SqliteManager>> {
     report::chapter("500 concurrent queries", "perf-pool");
     let options = database::options(&database.path);
     let (single, before) = report::timed(connect_each_time(&options)).await;
@@ -32,8 +28,7 @@ pub(crate) async fn show(
         .name("flights")
         .max_size(4)
         .build()?;
-    let pool = Arc::new(pool);
-    registry.register(&pool);
+    pool.register(registry);
     let (pooled, after) = report::timed(through(&pool)).await;
     let metrics = pool.metrics();
     let figures = format!(

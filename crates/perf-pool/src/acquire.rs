@@ -4,6 +4,7 @@ use crate::manager::Manager;
 use crate::pooled::Pooled;
 use crate::shared::{Refusal, Shared, Taken};
 use perf_core::Moment;
+use perf_core::clock::Sleep;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -17,14 +18,15 @@ use tokio::task::coop;
 pin_project! {
     /// The future of [`Pool::acquire`](crate::Pool::acquire) and its siblings.
     ///
-    /// It holds its own place in line, so waiting allocates nothing, and it needs no timer: the pool
-    /// ends it at its deadline.
+    /// It holds its own place in line, so waiting allocates nothing, and the pool ends it at its deadline.
+    /// It has a timer of its own only in another runtime than that of the pool's tasks.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Acquire<'p, M: Manager> {
         pool: &'p Arc<Shared<M>>,
         limit: Limit,
         // When it joined the queue; `None` before.
-        enrolled: Option<Moment>,
+        enrolled: Option<Patience>,
+        timer: Option<Sleep>,
         #[pin]
         waiter: Waiter<Refusal<M::Error>>,
     }
@@ -59,13 +61,15 @@ impl<'p, M: Manager> Acquire<'p, M> {
             pool,
             limit,
             enrolled: None,
+            timer: None,
             waiter: Waiter::new(),
         }
     }
 
-    fn poll_unbudgeted(self: Pin<&mut Self>, context: &Context<'_>) -> Poll<Acquired<M>> {
+    fn poll_unbudgeted(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Acquired<M>> {
         let this = self.project();
-        if this.enrolled.is_some() {
+        if let Some(patience) = *this.enrolled {
+            this.pool.watch(this.timer, patience.deadline, context);
             let outcome = ready!(this.pool.resume(this.waiter.as_ref(), context)?);
             return Poll::Ready(this.pool.conclude(outcome, this.enrolled.take()));
         }
@@ -81,11 +85,12 @@ impl<'p, M: Manager> Acquire<'p, M> {
                 Limit::Within(duration) => now.saturating_add(duration),
                 Limit::Until(moment) => moment,
             };
+            let patience = Patience {
+                since: now,
+                deadline,
+            };
             let place = Place {
-                patience: Patience {
-                    since: now,
-                    deadline,
-                },
+                patience,
                 seen,
                 max: settings.max_waiters,
             };
@@ -93,8 +98,12 @@ impl<'p, M: Manager> Acquire<'p, M> {
             let enrolment = this.pool.exchange.enrol(waiter, context.waker(), place);
             match enrolment {
                 Enrolment::Queued { earliest } => {
-                    *this.enrolled = Some(now);
+                    *this.enrolled = Some(patience);
                     this.pool.announce_demand(earliest);
+                    if this.pool.keeper_is_elsewhere() {
+                        *this.timer = Some(settings.clock.sleep_until(deadline));
+                        this.pool.watch(this.timer, deadline, context);
+                    }
                     return Poll::Pending;
                 }
                 Enrolment::Retry => {}
@@ -123,6 +132,17 @@ impl<M: Manager> Future for Acquire<'_, M> {
 }
 
 impl<M: Manager> Shared<M> {
+    /// Ends what is overdue in the keeper's place once the timer has run out: the keeper lives in another
+    /// runtime, which may not be driven.
+    fn watch(&self, timer: &mut Option<Sleep>, deadline: Moment, context: &mut Context<'_>) {
+        if let Some(running) = timer
+            && running.as_mut().poll(context).is_ready()
+        {
+            *timer = None;
+            self.exchange.sweep(self.settings.clock.now().max(deadline));
+        }
+    }
+
     /// Goes on waiting. Somebody who is woken without an outcome finds out whether the keeper has gone.
     fn resume(
         self: &Arc<Self>,
@@ -139,10 +159,10 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    fn conclude(self: &Arc<Self>, outcome: Ended<M>, enrolled: Option<Moment>) -> Acquired<M> {
+    fn conclude(self: &Arc<Self>, outcome: Ended<M>, enrolled: Option<Patience>) -> Acquired<M> {
         let waited = || {
             let now = self.settings.clock.now();
-            now.since(enrolled.unwrap_or(now))
+            now.since(enrolled.map_or(now, |patience| patience.since))
         };
         match outcome {
             Outcome::Served(ticket) => Ok(Pooled::new(self, self.restamp(ticket))),

@@ -231,6 +231,7 @@ impl<M: Manager> PoolBuilder<M> {
             signal: Arc::new(Notify::new()),
             keeper_runs: AtomicBool::new(false),
             keeper_epoch: AtomicU64::new(0),
+            keeper_home: Mutex::new(None),
             vacated: Notify::new(),
         };
         Ok(Pool {

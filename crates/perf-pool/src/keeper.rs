@@ -7,7 +7,10 @@
 //! need no timer of their own, and retires idle resources.
 //!
 //! The keeper starts in the runtime of the first acquire that has to wait. When that runtime goes, so do
-//! the keeper and the sockets; the waiters are woken, and the first of another runtime starts it anew.
+//! the keeper and the sockets; the waiters are woken, and the first of another runtime starts it anew. A
+//! runtime that is kept but not driven stops the keeper unseen. So a wait in any other runtime has a timer
+//! after all and ends overdue waits itself: limits hold, though nothing is created until the keeper's
+//! runtime runs again.
 
 use crate::errand::Errand;
 use crate::error::PoolError;
@@ -53,6 +56,7 @@ impl<M: Manager> Shared<M> {
         if self.keeper_runs.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        *self.keeper_home.lock() = Some(runtime.id());
         let epoch = self.keeper_epoch.fetch_add(1, Ordering::AcqRel) + 1;
         let lease = Lease {
             shared: Arc::downgrade(self),
@@ -65,6 +69,11 @@ impl<M: Manager> Shared<M> {
         } else {
             Err(PoolError::NoRuntime)
         }
+    }
+
+    /// Whether the caller is in another runtime than the keeper. Outside any it has no timer to use.
+    pub(crate) fn keeper_is_elsewhere(&self) -> bool {
+        Handle::try_current().is_ok_and(|here| *self.keeper_home.lock() != Some(here.id()))
     }
 
     /// Wakes the keeper if a slot is free for a new resource, or `urgent` says so.

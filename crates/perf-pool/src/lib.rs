@@ -9,6 +9,7 @@ mod exchange;
 #[cfg(loom)]
 pub mod exchange;
 mod health;
+mod inspect;
 mod keeper;
 mod lazy;
 mod manager;

@@ -6,7 +6,7 @@ use crate::manager::Manager;
 use crate::pooled::Pooled;
 use crate::shared::{Chore, Refusal, Shared, Taken};
 use crate::status::{Metrics, Status};
-use perf_core::{Health, Inspect, Moment, Sample};
+use perf_core::{Health, Inspect, Moment, Registry, Sample};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// A pool of resources that are expensive to create. Clones are handles of the same pool.
+///
+/// A pool may be used from several runtimes. Its tasks and its resources' I/O run in that of the first
+/// acquire that had to wait; while that one is kept but not driven, nothing is created, checked or cleaned.
 ///
 /// Dropping the last handle and the last guard drops the resources; [`Pool::close`] ends them politely.
 ///
@@ -56,6 +59,10 @@ impl<M: Manager> Pool<M> {
     /// under overload, and [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
     /// outside a tokio runtime, and [`PoolError::Panicked`] in one without a timer.
     ///
+    /// # Panics
+    ///
+    /// If it has to wait in a runtime without a timer, other than the one in which the pool's tasks run.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in line. A resource that was handed over at that instant
@@ -71,6 +78,10 @@ impl<M: Manager> Pool<M> {
     ///
     /// As [`Pool::acquire`].
     ///
+    /// # Panics
+    ///
+    /// As [`Pool::acquire`].
+    ///
     /// # Cancel safety
     ///
     /// As [`Pool::acquire`].
@@ -82,6 +93,10 @@ impl<M: Manager> Pool<M> {
     /// deadline among several steps.
     ///
     /// # Errors
+    ///
+    /// As [`Pool::acquire`].
+    ///
+    /// # Panics
     ///
     /// As [`Pool::acquire`].
     ///
@@ -167,8 +182,26 @@ impl<M: Manager> Pool<M> {
     /// What the pool has done since it was built.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let wait = self.shared.exchange.waits().snapshot().summary();
-        self.shared.counters.metrics(self.shared.acquired(), wait)
+        self.shared.metrics()
+    }
+
+    /// Shows the pool in `registry` for as long as a handle or a guard of it lives.
+    ///
+    /// ```
+    /// use perf_core::Registry;
+    /// use perf_pool::{Pool, from_fn};
+    /// use std::io;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::new();
+    /// let pool = Pool::builder(from_fn(async || io::Result::Ok(0))).name("orders").build()?;
+    /// pool.register(&registry);
+    /// assert_eq!(registry.inspect()[0].name, "orders");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register(&self, registry: &Registry) {
+        registry.register(&self.shared);
     }
 
     /// The manager that the pool was built with.
@@ -197,53 +230,18 @@ impl<M: Manager> fmt::Debug for Pool<M> {
 
 impl<M: Manager> Inspect for Pool<M> {
     fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.shared.settings.name)
+        self.shared.name()
     }
 
     fn kind(&self) -> &'static str {
-        "pool"
+        self.shared.kind()
     }
 
     fn health(&self) -> Health {
-        if self.is_closed() {
-            return Health::Unhealthy("closed".into());
-        }
-        let last_error = self.shared.roster.lock().last_error.clone();
-        match last_error {
-            None => Health::Healthy,
-            Some(error) if self.status().idle + self.status().in_use > 0 => {
-                Health::Degraded(format!("cannot create: {error}").into())
-            }
-            Some(error) => Health::Unhealthy(format!("cannot create: {error}").into()),
-        }
+        self.shared.health()
     }
 
     fn samples(&self, samples: &mut Vec<Sample>) {
-        let (status, metrics) = (self.status(), self.metrics());
-        for (state, count) in [
-            ("idle", status.idle),
-            ("in_use", status.in_use),
-            ("connecting", status.connecting),
-            ("checking", status.checking),
-            ("closing", status.closing),
-        ] {
-            samples.push(Sample::gauge("resources", count as f64).with_label("state", state));
-        }
-        samples.extend([
-            Sample::gauge("max_size", status.max_size as f64),
-            Sample::gauge("waiting", status.waiting as f64),
-            Sample::counter("acquired", metrics.acquired),
-            Sample::counter("timeouts", metrics.timeouts),
-            Sample::counter("refused", metrics.refused),
-            Sample::counter("shed", metrics.shed),
-            Sample::counter("create_failures", metrics.create_failures),
-            Sample::histogram("wait_seconds", metrics.wait),
-            Sample::histogram("hold_seconds", metrics.hold),
-            Sample::histogram("create_seconds", metrics.create),
-            Sample::histogram("check_seconds", metrics.check),
-        ]);
-        for (reason, count) in metrics.closed {
-            samples.push(Sample::counter("closed", count).with_label("reason", reason.as_str()));
-        }
+        self.shared.samples(samples);
     }
 }

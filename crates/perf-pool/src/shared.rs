@@ -3,7 +3,7 @@ use crate::error::PoolError;
 use crate::exchange::{Exchange, Sighting, Slots, Ticket};
 use crate::health::{CloseReason, Fitness, Record};
 use crate::manager::Manager;
-use crate::status::{Counters, Gauge, Stage, Status};
+use crate::status::{Counters, Gauge, Metrics, Stage, Status};
 use parking_lot::Mutex;
 use perf_core::Moment;
 use perf_core::backoff::Delays;
@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::runtime;
 use tokio::sync::Notify;
 
 /// What a pool, its guards and its tasks share.
@@ -37,6 +38,8 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) signal: Arc<Notify>,
     pub(crate) keeper_runs: AtomicBool,
     pub(crate) keeper_epoch: AtomicU64,
+    /// The runtime in which the keeper was last started.
+    pub(crate) keeper_home: Mutex<Option<runtime::Id>>,
     /// Tells those who close the pool that a slot has become vacant.
     pub(crate) vacated: Notify,
 }
@@ -228,6 +231,11 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn acquired(&self) -> u64 {
         self.gauges.iter().map(Gauge::served).sum()
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let wait = self.exchange.waits().snapshot().summary();
+        self.counters.metrics(self.acquired(), wait)
     }
 
     /// Drops what the caller has found useless. A destructor that panics is contained.

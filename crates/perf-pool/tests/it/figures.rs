@@ -1,5 +1,5 @@
 use crate::support::{Probe, TestResult, settle};
-use perf_core::{Clock, Health, Inspect, SystemClock, Value};
+use perf_core::{Clock, Health, Inspect, Registry, SystemClock, Value};
 use perf_pool::Status;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -82,5 +82,23 @@ async fn every_slot_is_counted_once() -> TestResult {
     (expected.max_size, expected.idle, expected.in_use) = (4, 1, 1);
     assert_eq!(pool.status(), expected);
     assert_eq!(pool.status().size(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registered_pool_is_shown_as_long_as_it_lives() -> TestResult {
+    let registry = Registry::new();
+    let pool = Probe::default().pool().name("orders").build()?;
+    pool.register(&registry);
+    let held = pool.acquire().await?;
+    drop(pool);
+    let shown = registry.inspect();
+    assert_eq!(
+        (shown.len(), &*shown[0].name, shown[0].kind),
+        (1, "orders", "pool")
+    );
+    drop(held);
+    settle().await;
+    assert!(registry.inspect().is_empty());
     Ok(())
 }

@@ -111,3 +111,23 @@ fn a_runtime_without_a_timer_is_named_and_not_tried_again_and_again() -> TestRes
     );
     Ok(())
 }
+
+#[test]
+fn a_limit_holds_though_the_first_runtime_stands_still() -> TestResult {
+    let pool = Probe::default().pool().max_size(1).build()?;
+    let still = || Builder::new_current_thread().enable_time().build();
+    let (first, second) = (still()?, still()?);
+    // The pool's tasks live in the first runtime, which nobody drives from here on.
+    let held = first.block_on(pool.acquire())?;
+    let outcome = second.block_on(async {
+        let limited = pool.acquire_within(Duration::from_millis(200));
+        crate::support::cancel_after(Duration::from_secs(20), limited).await
+    });
+    assert!(
+        matches!(outcome, Some(Err(PoolError::Timeout(_)))),
+        "{outcome:?}"
+    );
+    drop(held);
+    assert_eq!(second.block_on(pool.acquire())?.number, 0);
+    Ok(())
+}
