@@ -143,17 +143,27 @@ impl Node {
 
     #[cold]
     fn find(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
-        let lane = LANE.get().or_else(|| {
-            let lane = LEASE.try_with(|lease| lease.0).ok();
-            LANE.set(lane);
-            lane
-        });
-        let node = lane.and_then(|lane| lane.child(callsite));
+        let node = Self::locate(callsite);
         match node {
             Some(node) => slot.set(Some(node)),
             None => _ = TRUNCATED.fetch_add(1, Relaxed),
         }
         node
+    }
+
+    fn locate(callsite: &'static Callsite) -> Option<&'static Self> {
+        let lane = LANE.get().or_else(|| {
+            let lane = LEASE.try_with(|lease| lease.0).ok();
+            LANE.set(lane);
+            lane
+        });
+        lane?.child(callsite)
+    }
+
+    /// The node of another call of the same function from where this thread stands, if there is room.
+    #[cold]
+    pub(super) fn again(&self) -> Option<&'static Self> {
+        Self::locate(self.callsite)
     }
 
     /// Makes this the node that its thread stands in.
@@ -165,7 +175,33 @@ impl Node {
     /// Returns to the caller's node.
     #[inline]
     pub(super) fn leave(&self) {
-        self.lane.current.store(self.parent, Relaxed);
+        if self.lane.current.load(Relaxed) == self.id {
+            self.lane.current.store(self.parent, Relaxed);
+        } else {
+            self.leave_late();
+        }
+    }
+
+    /// Ends a call while the thread stands elsewhere. If that is in a callee, which outlives it or has
+    /// been forgotten, the callee ends as well; otherwise this call itself ended so before.
+    #[cold]
+    fn leave_late(&self) {
+        let paths = self.lane.paths.lock();
+        let mut current = self.lane.current.load(Relaxed);
+        while let Some(index) = current.checked_sub(1) {
+            let node = paths.nodes[index as usize];
+            if node.id == self.id {
+                self.lane.current.store(self.parent, Relaxed);
+                return;
+            }
+            current = node.parent;
+        }
+    }
+
+    /// Records how long a call took, in ticks.
+    #[inline]
+    pub(super) fn record_latency(&self, ticks: u64) {
+        self.latency.record_exclusive(ticks);
     }
 }
 
