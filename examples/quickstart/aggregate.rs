@@ -67,7 +67,7 @@ pub(crate) async fn show(
     sqlx::query("UPDATE flights SET arr_delay = arr_delay + 1")
         .execute(pool)
         .await?;
-    cache.invalidate("worst").await?;
+    cache.invalidate(&"worst").await?;
     let fresh = ask().await?;
     ensure!(
         fresh == worst_routes(pool.clone()).await?,

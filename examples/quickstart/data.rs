@@ -67,11 +67,40 @@ pub(crate) struct Airline {
     pub name: String,
 }
 
+/// An airport, by the three letters of the Federal Aviation Administration.
+#[derive(Clone, Debug, PartialEq, Deserialize, BulkRow)]
+#[bulk(crate = ::perfkit::bulk)]
+pub(crate) struct Airport {
+    pub faa: String,
+    pub name: String,
+    pub lat: f64,
+    pub lon: f64,
+    pub alt: i64,
+}
+
+/// The weather at one airport in one hour.
+#[derive(Clone, Debug, PartialEq, Deserialize, BulkRow)]
+#[bulk(crate = ::perfkit::bulk)]
+pub(crate) struct Weather {
+    pub origin: String,
+    pub time_hour: String,
+    #[serde(deserialize_with = "na")]
+    pub temp: Option<f64>,
+    #[serde(deserialize_with = "na")]
+    pub wind_speed: Option<f64>,
+    #[serde(deserialize_with = "na")]
+    pub precip: Option<f64>,
+    #[serde(deserialize_with = "na")]
+    pub visib: Option<f64>,
+}
+
 /// Everything that the report works on.
 pub(crate) struct Data {
     pub flights: Vec<Flight>,
     pub planes: Vec<Plane>,
     pub airlines: Vec<Airline>,
+    pub airports: Vec<Airport>,
+    pub weather: Vec<Weather>,
 }
 
 /// Reads the data set from `folder`.
@@ -80,12 +109,12 @@ pub(crate) fn read(folder: &Path) -> Result<Data> {
     for (flight, id) in flights.iter_mut().zip(1..) {
         flight.id = id;
     }
-    let planes = rows(&folder.join("planes.csv.gz"))?;
-    let airlines = rows(&folder.join("airlines.csv"))?;
     Ok(Data {
         flights,
-        planes,
-        airlines,
+        planes: rows(&folder.join("planes.csv.gz"))?,
+        airlines: rows(&folder.join("airlines.csv"))?,
+        airports: rows(&folder.join("airports.csv.gz"))?,
+        weather: rows(&folder.join("weather-2013-01.csv.gz"))?,
     })
 }
 

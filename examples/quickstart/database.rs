@@ -33,7 +33,11 @@ impl Database {
              CREATE TABLE flights_row_by_row {FLIGHTS};
              CREATE TABLE planes (tailnum TEXT PRIMARY KEY, manufacturer TEXT NOT NULL,
                  model TEXT NOT NULL, seats INTEGER NOT NULL);
-             CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT NOT NULL)"
+             CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT NOT NULL);
+             CREATE TABLE airports (faa TEXT PRIMARY KEY, name TEXT NOT NULL, lat REAL NOT NULL,
+                 lon REAL NOT NULL, alt INTEGER NOT NULL);
+             CREATE TABLE weather (origin TEXT, time_hour TEXT, temp REAL, wind_speed REAL,
+                 precip REAL, visib REAL)"
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(tables))
             .execute(&pool)

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use perfkit::paginate::{PageQuery, Paginator, Signed, SqlSource};
 use perfkit::profile::profile;
 use sqlx::Sqlite;
+use std::cmp::Reverse;
 
 type Flights = Paginator<SqlSource<Sqlite, Flight>>;
 
@@ -85,6 +86,6 @@ async fn by_offset(database: &Database, depth: u64) -> Result<Vec<Flight>> {
 fn sorted(flights: &[Flight]) -> Vec<Flight> {
     let mut flights = flights.to_vec();
     // `None` is less than every delay, so it is last in descending order.
-    flights.sort_by(|a, b| (b.dep_delay, b.id).cmp(&(a.dep_delay, a.id)));
+    flights.sort_by_key(|flight| Reverse((flight.dep_delay, flight.id)));
     flights
 }

@@ -46,7 +46,7 @@ pub(crate) async fn show(registry: &Registry) -> Result<CircuitBreaker> {
     let breaker = CircuitBreaker::builder("quotes")
         .clock(clock.clone())
         .build()?;
-    breaker.register_in(registry);
+    breaker.register(registry);
     upstream.down.set(false);
     for _ in 0..100 {
         ensure!(

@@ -9,6 +9,9 @@ fuzz_target!(|text: &str| {
     if let Ok(quota) = text.parse::<Quota>() {
         assert_eq!(quota.to_string().parse(), Ok(quota.clone()));
         let limiter = RateLimiter::new(&quota);
-        assert!(limiter.check().is_allowed(), "a fresh limiter admits at least one call");
+        assert!(
+            limiter.check().is_allowed(),
+            "a fresh limiter admits at least one call"
+        );
     }
 });

@@ -10,12 +10,21 @@ use perf_profile::Statement;
 const MAX_TEXT: usize = 4_200;
 
 fuzz_target!(|sql: &str| {
-    for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::MariaDb, Dialect::Sqlite] {
+    for dialect in [
+        Dialect::Postgres,
+        Dialect::MySql,
+        Dialect::MariaDb,
+        Dialect::Sqlite,
+    ] {
         let statement = Statement::parse(sql, dialect);
         assert!(statement.text().len() <= MAX_TEXT);
         // Outside quoted names, a quote would be the start of a string.
         let names = statement.text().contains(['"', '`', '[']);
-        assert!(names || !statement.text().contains('\''), "{}", statement.text());
+        assert!(
+            names || !statement.text().contains('\''),
+            "{}",
+            statement.text()
+        );
         let commented = format!("/* 7 */ {sql}");
         assert_eq!(
             Statement::parse(&commented, dialect).fingerprint(),

@@ -4,6 +4,7 @@ mod builder;
 mod call;
 mod classify;
 mod core;
+mod lease;
 mod machine;
 mod open_time;
 mod permit;
@@ -92,7 +93,8 @@ impl<C> CircuitBreaker<C> {
     ///
     /// # Panics
     ///
-    /// A panic of the call, or of the classifier, counts as a failure and goes on.
+    /// A panic of the call, or of the classifier, counts as a failure and goes on. A breaker with a
+    /// [`timeout`](BreakerBuilder::timeout) on the default clock needs tokio's timer.
     ///
     /// # Cancel safety
     ///
@@ -282,7 +284,7 @@ impl<C> CircuitBreaker<C> {
     }
 
     /// Shows the breaker in `registry` for as long as it lives.
-    pub fn register_in(&self, registry: &perf_core::Registry) {
+    pub fn register(&self, registry: &perf_core::Registry) {
         registry.register(&self.core);
     }
 }

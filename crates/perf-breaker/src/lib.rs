@@ -50,6 +50,7 @@ mod limiter;
 mod name;
 mod quota;
 mod sync;
+mod timeline;
 mod window;
 
 pub use breaker::{

@@ -2,16 +2,20 @@
 
 mod decision;
 mod gcra;
+mod inspect;
 mod keyed;
 mod line;
 mod rule;
 mod table;
 
 use crate::error::ConfigError;
+use crate::name::Name;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
+use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 
+use inspect::Figures;
 use line::Line;
 use rule::Rule;
 use std::time::Duration;
@@ -45,7 +49,8 @@ pub use keyed::KeyedLimiter;
 /// ```
 #[derive(Debug)]
 pub struct RateLimiter<K = SystemClock> {
-    clock: K,
+    figures: Figures,
+    time: Timeline<K>,
     rules: Box<[Rule]>,
     cells: Cells,
     line: Line,
@@ -77,17 +82,25 @@ impl<K: Clock> RateLimiter<K> {
             Cells::Many(Mutex::new(vec![0; rules.len()].into()))
         };
         Self {
-            clock,
+            figures: Figures::of(quota),
+            time: Timeline::begin(clock),
             rules,
             cells,
             line: Line::new(),
         }
     }
 
+    /// The same limiter under a name of its own; without one it is called by its quota.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.figures.name = name.into();
+        self
+    }
+
     /// Takes one call from the quota, or nothing if it denies it.
     #[inline]
     pub fn check(&self) -> Decision {
-        self.take_behind_line(1)
+        self.figures.note(self.take_behind_line(1))
     }
 
     /// Takes `cost` calls from the quota at once, or nothing if it denies them. A cost of 0 only looks.
@@ -109,13 +122,17 @@ impl<K: Clock> RateLimiter<K> {
     /// ```
     pub fn check_cost(&self, cost: u32) -> Result<Decision, ConfigError> {
         self.affordable(cost)?;
-        Ok(self.take_behind_line(cost))
+        Ok(self.figures.note(self.take_behind_line(cost)))
     }
 
     /// Waits until the quota allows a call, and takes it; at most `max_wait`. Whoever waits is served in
     /// the order of arrival, and [`check`](Self::check) does not pass those who wait.
     ///
     /// A call that would have to wait longer is denied at once.
+    ///
+    /// # Panics
+    ///
+    /// On the default clock, a call that has to wait panics outside a tokio runtime with its timer.
     ///
     /// # Cancel safety
     ///
@@ -144,6 +161,10 @@ impl<K: Clock> RateLimiter<K> {
     /// # Errors
     ///
     /// [`ConfigError::CostExceedsBurst`] if no wait could make the cost admissible.
+    ///
+    /// # Panics
+    ///
+    /// As [`until_ready`](Self::until_ready).
     ///
     /// # Cancel safety
     ///
@@ -192,7 +213,7 @@ impl<K: Clock> RateLimiter<K> {
         let place = self.line.join(cost);
         let expected = self.look(place.cost_up_to_here());
         if expected.retry_after() > max_wait {
-            return expected;
+            return self.figures.note(expected);
         }
         let _first = place.turn().await;
         loop {
@@ -200,7 +221,7 @@ impl<K: Clock> RateLimiter<K> {
             if decision.is_allowed() {
                 return decision;
             }
-            self.clock.sleep(decision.retry_after()).await;
+            self.time.sleep(decision.retry_after()).await;
         }
     }
 
@@ -219,11 +240,11 @@ impl<K: Clock> RateLimiter<K> {
     #[inline]
     fn take(&self, cost: u32) -> Decision {
         match &self.cells {
-            Cells::One(cell) => take_from_one(cell, &self.rules[0], self.clock.now(), cost),
+            Cells::One(cell) => take_from_one(cell, &self.rules[0], self.time.now(), cost),
             Cells::Many(cells) => {
                 let mut arrivals = cells.lock();
                 // Read under the lock: with a reading older than another's, less would have come back.
-                let now = self.clock.now();
+                let now = self.time.now();
                 let decision = self.judge(&arrivals, now, cost);
                 if decision.is_allowed() {
                     for (arrival, rule) in arrivals.iter_mut().zip(&self.rules) {
@@ -237,7 +258,7 @@ impl<K: Clock> RateLimiter<K> {
 
     /// What would be said of `cost` calls now.
     fn look(&self, cost: u32) -> Decision {
-        let now = self.clock.now();
+        let now = self.time.now();
         match &self.cells {
             Cells::One(cell) => self.judge(&[cell.load(Acquire)], now, cost),
             Cells::Many(cells) => self.judge(&cells.lock(), now, cost),

@@ -102,6 +102,23 @@ fn callers_after_the_lease_get_one_probe() {
     });
 }
 
+/// The lease is over, and its probe is given back just as somebody replaces it.
+#[test]
+fn an_overdue_probe_that_is_given_back_is_given_out_once() {
+    model(|| {
+        let clock = ManualClock::new();
+        let breaker = due(&clock, builder(&clock));
+        let overdue = breaker.admit_owned().unwrap();
+        clock.advance(2 * OPEN_TIME);
+        let next = breaker.clone();
+        let give_back: Work = Box::new(move || {
+            drop(overdue);
+            keep(next.admit_owned())
+        });
+        assert_eq!(race(vec![give_back, probe(&breaker)]), 1);
+    });
+}
+
 #[test]
 fn two_failures_at_once_trip_it_once() {
     model(|| {

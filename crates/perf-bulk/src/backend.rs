@@ -4,10 +4,13 @@
 //! is ready to write, and how a slice of rows goes over the wire. Chunks, atomicity, isolation of bad
 //! rows, duplicate keys and progress are built above it, once for all.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
 mod scope;
+mod sql;
 
 use crate::error::{BoxError, BulkError};
 use crate::progress::Meter;
@@ -25,6 +28,10 @@ pub trait Backend: Database + sealed::Sealed {
     /// Collects the values of rows, in the form that the database takes fastest.
     type Cells<'r>;
 
+    /// What a backend remembers for the length of one transaction.
+    #[doc(hidden)]
+    type Session: Default + fmt::Debug + Send;
+
     /// Begins a transaction that is ready to write, or a savepoint inside the one that is open.
     #[doc(hidden)]
     fn begin(
@@ -33,13 +40,19 @@ pub trait Backend: Database + sealed::Sealed {
 
     /// Commits it.
     #[doc(hidden)]
-    fn commit(transaction: Scope<'_, Self>) -> impl Future<Output = Result<(), BulkError>> + Send;
+    fn commit(scope: Scope<'_, Self>) -> impl Future<Output = Result<(), BulkError>> + Send;
 
-    /// Writes `rows` in order, as part of the open transaction.
+    /// Rolls it back without waiting, whatever it was doing.
+    #[doc(hidden)]
+    fn abandon(connection: &mut Self::Connection, session: &Self::Session);
+
+    /// Writes `rows` in order, as part of the open transaction. With `isolate`, a row that is refused
+    /// leaves those before it written and the transaction usable.
     #[doc(hidden)]
     fn insert<R: BulkRow<Self> + Sync>(
-        connection: &mut Self::Connection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
+        isolate: bool,
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> impl Future<Output = Result<(), Rejection>> + Send;
@@ -47,7 +60,7 @@ pub trait Backend: Database + sealed::Sealed {
     /// Writes `rows`, of which no two share a key, and says for each what became of it.
     #[doc(hidden)]
     fn upsert<R: BulkRow<Self> + Sync>(
-        connection: &mut Self::Connection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
         conflict: &Conflict,
         rows: &[R],
@@ -113,19 +126,79 @@ pub(crate) fn driver_error(error: sqlx::Error) -> BulkError {
     }
 }
 
-#[cfg(feature = "sqlite")]
+/// What the judgement of a database's error needs to know of it: only its code, whose form tells the
+/// databases apart. Postgres has five letters or digits, SQLite a number.
 fn database_transience(error: &dyn sqlx::error::DatabaseError) -> Transience {
-    let code = error.code().and_then(|code| code.parse().ok());
-    match code {
-        Some(code)
-            if error
-                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-                .is_some() =>
-        {
-            Transience::of_sqlite_code(code)
-        }
-        _ => Transience::Permanent,
+    match error.code() {
+        Some(code) if code.len() == 5 => Transience::of_sqlstate(&code),
+        Some(code) => code
+            .parse()
+            .map_or(Transience::Permanent, Transience::of_sqlite_code),
+        None => Transience::Permanent,
     }
+}
+
+impl BulkError {
+    /// Whether some row broke a constraint and the database did not say which.
+    pub(crate) const fn blames_an_unknown_row(&self) -> bool {
+        matches!(self, Self::Constraint { row: None, .. })
+    }
+
+    /// The same error, now that its row is known.
+    pub(crate) fn at_row(mut self, found: u64) -> Self {
+        if let Self::Constraint { row, .. } = &mut self {
+            *row = Some(found);
+        }
+        self
+    }
+
+    /// The same error with its row counted from `first`.
+    pub(crate) fn offset_row(self, first: u64) -> Self {
+        self.map_row(|row| row + first)
+    }
+
+    /// The same error with another row.
+    pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
+        self.map_row_in_place(&map);
+        self
+    }
+
+    fn map_row_in_place(&mut self, map: &dyn Fn(u64) -> u64) {
+        match self {
+            Self::Encode { row, .. }
+            | Self::ColumnCount { row, .. }
+            | Self::RowTooLarge { row, .. }
+            | Self::Constraint { row: Some(row), .. } => *row = map(*row),
+            Self::TransactionLost { source } => source.map_row_in_place(map),
+            _ => {}
+        }
+    }
+}
+
+/// A row's encoding, judged: the column that failed is the one after those that were pushed.
+pub(crate) fn encoded(
+    outcome: Result<(), BoxError>,
+    target: &Target<'_>,
+    at: usize,
+    found: usize,
+) -> Result<(), BulkError> {
+    let (row, expected) = (at as u64, target.columns.len());
+    if let Err(source) = outcome {
+        let column = target.columns.get(found).copied().unwrap_or_default();
+        return Err(BulkError::Encode {
+            row,
+            column: column.to_owned(),
+            source,
+        });
+    }
+    if found != expected {
+        return Err(BulkError::ColumnCount {
+            row,
+            expected,
+            found,
+        });
+    }
+    Ok(())
 }
 
 #[expect(
@@ -134,7 +207,4 @@ fn database_transience(error: &dyn sqlx::error::DatabaseError) -> Transience {
 )]
 mod sealed {
     pub trait Sealed {}
-
-    #[cfg(feature = "sqlite")]
-    impl Sealed for sqlx::Sqlite {}
 }

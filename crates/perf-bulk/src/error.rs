@@ -38,16 +38,27 @@ pub enum BulkError {
         found: usize,
     },
     /// A row breaks a constraint of its table.
-    #[error("row {row} violates a {kind} constraint{}", OnColumns(columns))]
+    #[error("{} violates a {kind} constraint{}", Subject(*row), OnColumns(columns))]
     Constraint {
-        /// The row's index.
-        row: u64,
+        /// The row's index; `None` when the database does not tell which one it was.
+        row: Option<u64>,
         /// Which kind of constraint.
         kind: ConstraintKind,
         /// The columns the database named, or the constraint's own name; empty when it named none.
         columns: Vec<String>,
         /// The database's error.
         source: BoxError,
+    },
+    /// A column's type in Rust is not its type in the database. Nothing was stored: a binary COPY would
+    /// take the bytes of one for the other.
+    #[error("column `{column}` is {expected}, but the row has {found} for it")]
+    TypeMismatch {
+        /// The column's name.
+        column: String,
+        /// The column's type.
+        expected: String,
+        /// The type that the row's value has.
+        found: String,
     },
     /// A row is larger than the database accepts.
     #[error("row {row} is larger than the database accepts")]
@@ -75,12 +86,23 @@ pub enum BulkError {
         column: String,
     },
     /// A chunk failed after earlier ones were committed, which stay.
-    #[error("stopped after {settled} rows were settled")]
+    #[error("stopped after {settled} rows, {} of them refused", failed.len())]
     Partial {
-        /// Rows `0..settled` are committed, or were handed to the dead letters; no later row was
-        /// written.
+        /// Rows `0..settled` are committed, except for those in `failed`. No later row was written,
+        /// unless `source` is a [`CommitUnknown`](Self::CommitUnknown), which leaves one chunk open.
         settled: u64,
+        /// Why rows before `settled` were refused, by ascending [`row`](Self::row); empty unless
+        /// [`Atomicity::BestEffort`](crate::Atomicity) was asked for.
+        failed: Vec<Self>,
         /// What stopped the operation.
+        source: Box<Self>,
+    },
+    /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
+    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
+    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    #[error("the database ended the transaction that the rows were written in")]
+    TransactionLost {
+        /// What the database ended it for.
         source: Box<Self>,
     },
     /// The connection was lost during COMMIT: the rows may or may not be there. Never retry this
@@ -127,29 +149,12 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
-            | Self::Constraint { row, .. }
             | Self::RowTooLarge { row, .. } => Some(*row),
+            Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),
-            Self::Partial { source, .. } => source.row(),
+            Self::Partial { source, .. } | Self::TransactionLost { source } => source.row(),
             _ => None,
         }
-    }
-
-    /// The same error with its row counted from `first`.
-    pub(crate) fn offset_row(self, first: u64) -> Self {
-        self.map_row(|row| row + first)
-    }
-
-    /// The same error with another row.
-    pub(crate) fn map_row(mut self, map: impl Fn(u64) -> u64) -> Self {
-        if let Self::Encode { row, .. }
-        | Self::ColumnCount { row, .. }
-        | Self::Constraint { row, .. }
-        | Self::RowTooLarge { row, .. } = &mut self
-        {
-            *row = map(*row);
-        }
-        self
     }
 }
 
@@ -184,6 +189,17 @@ impl fmt::Display for ConstraintKind {
     }
 }
 
+struct Subject(Option<u64>);
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(row) => write!(f, "row {row}"),
+            None => f.write_str("a row"),
+        }
+    }
+}
+
 struct OnColumns<'a>(&'a [String]);
 
 impl fmt::Display for OnColumns<'_> {
@@ -208,6 +224,23 @@ pub enum LoadError<E: Error + 'static> {
     /// The loader panicked, or its runtime shut down, before it answered.
     #[error("the load ended without an answer")]
     Abandoned,
+}
+
+impl<E: Error> LoadError<E> {
+    /// Whether the same load may succeed later. The loader's error is the caller's to judge, and a loader
+    /// that panicked would do so again: never, so far.
+    ///
+    /// ```
+    /// use perf_bulk::LoadError;
+    ///
+    /// assert!(!LoadError::<std::io::Error>::Abandoned.is_transient());
+    /// ```
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Abandoned => false,
+        }
+    }
 }
 
 impl<E: Error> Clone for LoadError<E> {

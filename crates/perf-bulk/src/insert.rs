@@ -61,7 +61,7 @@ impl<'p> BulkInsert<'p> {
     /// The rows of a chunk, unless [`chunk_rows`](Self::chunk_rows) says otherwise.
     pub const DEFAULT_CHUNK_ROWS: usize = 10_000;
 
-    /// An insert into `table`.
+    /// An insert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -80,7 +80,8 @@ impl<'p> BulkInsert<'p> {
     }
 
     /// How many rows are held in memory at once, and committed together where the atomicity is less
-    /// than [`Atomicity::All`]; default 10,000.
+    /// than [`Atomicity::All`]; default 10,000. Zero, as it may stand in a configuration file, is an error
+    /// of [`execute`](Self::execute).
     #[must_use]
     pub const fn chunk_rows(mut self, rows: usize) -> Self {
         self.chunk_rows = rows;
@@ -206,21 +207,22 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let mut transaction = B::begin(connection).await?;
+        let mut scope = B::begin(connection).await?;
         let mut sent = 0;
         while !chunk.is_empty() {
-            B::insert(&mut transaction, &self.target, &chunk, &mut self.meter)
+            B::insert(&mut scope, &self.target, false, &chunk, &mut self.meter)
                 .await
                 .map_err(|rejection| rejection.error.offset_row(sent))?;
             sent += chunk.len() as u64;
             chunk = self.chunks.next_chunk();
         }
-        B::commit(transaction).await?;
+        B::commit(scope).await?;
         self.settled = sent;
         Ok(())
     }
 
-    /// Writes one chunk in a transaction of its own.
+    /// Writes one chunk in a transaction of its own, or in several if a constraint that is checked at
+    /// COMMIT refuses it: the halves of it are tried until the row is alone.
     async fn chunk<B: Backend>(
         &mut self,
         connection: &mut B::Connection,
@@ -229,12 +231,31 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let outcome = self.try_chunk::<B>(connection, &chunk).await;
-        let bad = outcome.map_err(|error| self.stopped(error))?;
+        let mut pending = vec![chunk];
+        while let Some(mut chunk) = pending.pop() {
+            let before = self.meter.position();
+            match self.try_chunk::<B>(connection, &chunk).await {
+                Ok(bad) => self.settle(chunk, bad),
+                Err(error) if self.best_effort && error.blames_an_unknown_row() => {
+                    self.meter.return_to(before);
+                    if chunk.len() == 1 {
+                        self.settle(chunk, vec![(0, error.at_row(self.settled))]);
+                        self.meter.advance(1, 0);
+                    } else {
+                        let second = chunk.split_off(chunk.len() / 2);
+                        pending.extend([second, chunk]);
+                    }
+                }
+                Err(error) => return Err(self.stopped(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, chunk: Vec<I::Item>, bad: Vec<(usize, BulkError)>) {
         let first = self.settled;
         self.settled += chunk.len() as u64;
         self.failed.extend(set_aside(chunk, bad, first));
-        Ok(())
     }
 
     /// The bad rows of a chunk whose good ones are committed.
@@ -246,16 +267,17 @@ impl<I: Iterator> Run<'_, I> {
     where
         I::Item: BulkRow<B> + Send + Sync,
     {
-        let mut transaction = B::begin(connection).await?;
+        let mut scope = B::begin(connection).await?;
+        let isolate = self.best_effort;
         let mut bad = Vec::new();
         let mut start = 0;
         while start < chunk.len() {
             let rest = &chunk[start..];
-            match B::insert(&mut transaction, &self.target, rest, &mut self.meter).await {
+            match B::insert(&mut scope, &self.target, isolate, rest, &mut self.meter).await {
                 Ok(()) => break,
                 Err(rejection) => {
                     let error = rejection.error.offset_row(self.settled + start as u64);
-                    if !(self.best_effort && rejection.isolated) {
+                    if !(isolate && rejection.isolated) {
                         return Err(error);
                     }
                     bad.push((start + rejection.at, error));
@@ -264,15 +286,17 @@ impl<I: Iterator> Run<'_, I> {
                 }
             }
         }
-        B::commit(transaction).await?;
+        B::commit(scope).await?;
         Ok(bad)
     }
 
-    fn stopped(&self, error: BulkError) -> BulkError {
-        match self.settled {
-            0 => error,
-            settled => BulkError::Partial {
+    fn stopped(&mut self, error: BulkError) -> BulkError {
+        match (self.settled, error) {
+            // What was settled in a transaction is gone with it.
+            (0, error) | (_, error @ BulkError::TransactionLost { .. }) => error,
+            (settled, error) => BulkError::Partial {
                 settled,
+                failed: self.failed.drain(..).map(|row| row.error).collect(),
                 source: Box::new(error),
             },
         }

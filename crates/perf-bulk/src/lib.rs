@@ -22,6 +22,8 @@ mod upsert;
 
 #[cfg(feature = "sql")]
 pub use backend::Backend;
+#[cfg(feature = "postgres")]
+pub use backend::postgres::PgCells;
 #[cfg(feature = "sqlite")]
 pub use backend::sqlite::{SqliteCells, SqliteValue};
 pub use error::{BoxError, BulkError, ConstraintKind, LoadError};
@@ -45,6 +47,8 @@ pub use upsert::BulkUpsert;
 #[cfg(feature = "sql")]
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "postgres")]
+    pub use crate::backend::postgres::Session as PgSession;
     pub use crate::backend::{Backend, Conflict, Rejection, Scope, Target};
     pub use crate::error::BoxError;
     pub use crate::progress::Meter;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How far a bulk operation is, as its observer sees it.
 ///
-/// Rows count once they are sent; a failure may still undo them. An observer is any closure:
+/// Rows count once they are sent; a COMMIT that fails takes them back, where the rest goes on. An observer is any closure:
 ///
 /// ```
 /// use perf_bulk::BulkInsert;
@@ -103,6 +103,15 @@ impl<'p> Meter<'p> {
         if let Some(observer) = &mut self.observer {
             observer(&progress);
         }
+    }
+
+    /// How many rows and bytes were sent, to [`return_to`](Self::return_to) if they are undone.
+    pub(crate) const fn position(&self) -> (u64, u64) {
+        (self.rows, self.bytes)
+    }
+
+    pub(crate) const fn return_to(&mut self, (rows, bytes): (u64, u64)) {
+        (self.rows, self.bytes) = (rows, bytes);
     }
 
     pub(crate) fn progress(&self) -> Progress {

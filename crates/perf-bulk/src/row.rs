@@ -47,7 +47,7 @@ pub trait BulkValue<B: Backend> {
 /// struct Plane {
 ///     tailnum: String,
 ///     seats: Option<i32>,
-///     #[bulk(rename = "type")]
+///     #[bulk(column = "type")]
 ///     kind: String,
 ///     #[bulk(skip)]
 ///     remarks: Vec<String>,
@@ -71,8 +71,8 @@ pub trait BulkValue<B: Backend> {
 ///     const COLUMNS: &'static [&'static str] = &["tailnum", "seats"];
 ///
 ///     fn encode<'r>(&'r self, cells: &mut <Sqlite as Backend>::Cells<'r>) -> Result<(), BoxError> {
-///         self.tailnum.encode(cells)?;
-///         self.seats.encode(cells)
+///         BulkValue::<Sqlite>::encode(&self.tailnum, cells)?;
+///         BulkValue::<Sqlite>::encode(&self.seats, cells)
 ///     }
 /// }
 /// # }

@@ -65,7 +65,7 @@ enum Update {
 }
 
 impl<'p> BulkUpsert<'p> {
-    /// An upsert into `table`.
+    /// An upsert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -164,11 +164,11 @@ impl<'p> BulkUpsert<'p> {
         if !chosen.is_empty() {
             let sent: Vec<&R> = chosen.iter().map(|index| &rows[*index]).collect();
             let mut connection = connection.acquire().await.map_err(driver_error)?;
-            let mut transaction = B::begin(connection.deref_mut()).await?;
-            let written = B::upsert(&mut transaction, &target, &conflict, &sent, &mut meter)
+            let mut scope = B::begin(connection.deref_mut()).await?;
+            let written = B::upsert(&mut scope, &target, &conflict, &sent, &mut meter)
                 .await
                 .map_err(|rejection| rejection.error.map_row(|row| index_of(&chosen, row)))?;
-            B::commit(transaction).await?;
+            B::commit(scope).await?;
             for (index, outcome) in chosen.into_iter().zip(written) {
                 outcomes[index] = outcome;
             }

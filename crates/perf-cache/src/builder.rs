@@ -1,5 +1,6 @@
 use crate::bounds::{Key, Value};
 use crate::expiry::Windows;
+use crate::far::{Far, FarTier};
 use crate::shared::{Settings, Shared, TtlBy};
 use crate::store::{Capacity, LocalStore, QuickStore};
 use crate::time::Time;
@@ -51,6 +52,7 @@ pub struct CacheBuilder<K, V> {
     runtime: Option<Handle>,
     windows: Windows,
     ttl_by: Option<TtlBy<K, V>>,
+    far: Option<FarTier<K, V>>,
 }
 
 /// What becomes of a load when all its callers have left.
@@ -81,6 +83,7 @@ impl<K, V> CacheBuilder<K, V> {
             runtime: None,
             windows: Windows::CLOSED,
             ttl_by: None,
+            far: None,
         }
     }
 
@@ -92,8 +95,10 @@ impl<K, V> CacheBuilder<K, V> {
 
     /// Holds entries of at most `limit` in total, as `weigher` weighs them: usually bytes.
     ///
-    /// The weigher must say the same of the same entry each time. An entry that weighs more than its
-    /// share of the limit is not kept.
+    /// The weigher must say the same of the same entry each time. An entry of up to a twentieth of the
+    /// limit is always kept; how much heavier it may be is the engine's: with the default one, 0.9 times
+    /// the limit divided by the number of shards, which is four for each core and at most 16. What is
+    /// heavier still is not kept, and counted as [`oversized`](crate::CacheStats::oversized).
     pub fn max_weight(
         mut self,
         limit: u64,
@@ -202,6 +207,12 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
+    /// Puts a store that processes share behind this one.
+    pub fn far(mut self, tier: FarTier<K, V>) -> Self {
+        self.far = Some(tier);
+        self
+    }
+
     /// Tells time by `clock` instead of the [`CoarseClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.time = Some(Time::Given(Arc::new(clock)));
@@ -271,8 +282,11 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
             windows: self.windows,
             ttl_by: self.ttl_by,
         };
+        let namespace = settings.name.to_string();
+        let time = settings.time.clone();
+        let far = self.far.map(|tier| Far::new(tier, namespace, time));
         let store = S::with_capacity(self.capacity);
-        Ok(Cache::new(Arc::new(Shared::new(settings, store))))
+        Ok(Cache::new(Arc::new(Shared::new(settings, store, far))))
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::bounds::{Key, Value};
-use crate::load::{Call, Defaults, GetOrLoad};
+use crate::load::{Call, Defaults, Get, GetOrLoad};
 use crate::lookup::{Lookup, Source};
 use crate::shared::Shared;
 use crate::stats::CacheStats;
@@ -52,21 +52,18 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         Self { shared }
     }
 
-    /// The value of `key`, if it is fresh.
+    /// The value of `key`, if a tier holds it fresh. A near hit is ready at the first poll, without an
+    /// allocation.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
-    pub async fn get<Q>(&self, key: &Q) -> Option<V>
+    /// A look into the far tier goes on and its value is kept.
+    pub fn get<'a, Q>(&'a self, key: &'a Q) -> impl Future<Output = Option<V>> + Send + 'a
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + Sync + ?Sized,
+        Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
     {
-        let value = self.near(key);
-        if value.is_none() {
-            self.shared.counters.reads.miss();
-        }
-        value
+        Get::new(self, key)
     }
 
     /// The value of `key`, or what `load` returns.
@@ -158,7 +155,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        if let Some(lookup) = self.lookup(&key).await {
+        if let Some(lookup) = self.peek(&key) {
             self.shared.counters.reads.hit();
             return Ok(lookup);
         }
@@ -166,35 +163,32 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         Call::resolve(Arc::clone(&self.shared), key, policy, load).await
     }
 
-    /// The value of `key` with its age and source, if it is fresh. Neither a use of the entry nor a
-    /// request in the figures.
+    /// The value of `key` with its age and source, if a tier holds it fresh. Neither a use of a near
+    /// entry nor a request in the figures.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// As [`get`](Cache::get).
     pub async fn lookup<Q>(&self, key: &Q) -> Option<Lookup<V>>
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + Sync + ?Sized,
+        Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
     {
-        let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.peek(key, tick)?;
-        Some(Lookup {
-            age: entry.age(tick),
-            value: entry.into_value(),
-            source: Source::Near,
-        })
+        if let Some(lookup) = self.peek(key) {
+            return Some(lookup);
+        }
+        self.fetch(key)?.await
     }
 
-    /// Whether `key` has a fresh value. Neither a use of the entry nor a request in the figures.
+    /// Whether a tier holds `key` fresh. Neither a use of a near entry nor a request in the figures.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// As [`get`](Cache::get).
     pub async fn contains<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + Sync + ?Sized,
+        Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
     {
         self.lookup(key).await.is_some()
     }
@@ -203,11 +197,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`].
+    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
+    /// happened in the far tier.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// It may or may not have happened. Without a far tier it is ready at the first poll.
     pub async fn insert(&self, key: K, value: V) -> Result<(), CacheError> {
         self.insert_with(key, value, EntryPolicy::new()).await
     }
@@ -216,18 +211,19 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`], [`CacheError::TooManyTags`].
+    /// As [`insert`](Cache::insert); also [`CacheError::TooManyTags`], and with a far tier
+    /// [`CacheError::KeyTooLong`], [`CacheError::TooLarge`] and [`CacheError::Unencodable`].
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// As [`insert`](Cache::insert).
     pub async fn insert_with(
         &self,
         key: K,
         value: V,
         policy: EntryPolicy,
     ) -> Result<(), CacheError> {
-        self.shared.insert(key, value, &policy)
+        self.shared.insert(key, value, policy).await
     }
 
     /// Forgets `key`, and whatever is being loaded for it.
@@ -237,33 +233,30 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`].
+    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
+    /// happened in the far tier.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// It may or may not have happened. Without a far tier it is ready at the first poll.
     pub async fn invalidate<Q>(&self, key: &Q) -> Result<(), CacheError>
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + Sync + ?Sized,
+        Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
     {
-        self.shared.ensure_open()?;
-        let forgotten = self.shared.near.remove(key);
-        self.shared.counters.invalidations.increment();
-        // Dropped here, after the tier's locks.
-        drop(forgotten);
-        Ok(())
+        self.shared.invalidate(key, || key.to_owned()).await
     }
 
     /// Forgets every entry with this tag, and such loads. It costs the same for one entry and a million.
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`].
+    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
+    /// happened in the far tier.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// It may or may not have happened. Without a far tier it is ready at the first poll.
     pub async fn invalidate_tag(&self, tag: &str) -> Result<(), CacheError> {
         self.invalidate_tags([tag]).await
     }
@@ -272,39 +265,32 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`].
+    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
+    /// happened in the far tier.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// It may or may not have happened. Without a far tier it is ready at the first poll.
     pub async fn invalidate_tags<I>(&self, tags: I) -> Result<(), CacheError>
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
-        self.shared.ensure_open()?;
-        for tag in tags {
-            self.shared
-                .near
-                .move_slot(self.shared.slotting.slot(tag.as_ref()));
-            self.shared.counters.invalidations.increment();
-        }
-        Ok(())
+        let tags = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
+        self.shared.invalidate_tags(tags).await
     }
 
     /// Forgets everything, and all that is being loaded.
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`].
+    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
+    /// happened in the far tier.
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll.
+    /// It may or may not have happened. Without a far tier it is ready at the first poll.
     pub async fn clear(&self) -> Result<(), CacheError> {
-        self.shared.ensure_open()?;
-        self.shared.near.clear();
-        self.shared.counters.invalidations.increment();
-        Ok(())
+        self.shared.clear().await
     }
 
     /// Refuses further writes and loads, waits for the loads that run, and forgets everything.
@@ -327,9 +313,22 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         registry.register(&self.shared);
     }
 
-    /// The value of `key`, if it is fresh; counts a hit, and no miss.
+    /// The value of `key` in this process's memory, if it is fresh there. It needs no runtime. Of the
+    /// figures it moves `hits` alone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), perf_cache::CacheError> {
+    /// use perf_cache::Cache;
+    ///
+    /// let cache: Cache<String, u64> = Cache::builder("sizes").build()?;
+    /// cache.insert("a.txt".into(), 12).await?;
+    /// assert_eq!(cache.near("a.txt"), Some(12));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
-    pub(crate) fn near<Q>(&self, key: &Q) -> Option<V>
+    pub fn near<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -338,6 +337,20 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         let value = shared.near.fresh(key, shared.settings.time.tick())?;
         shared.counters.reads.hit();
         Some(value)
+    }
+
+    fn peek<Q>(&self, key: &Q) -> Option<Lookup<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let tick = self.shared.settings.time.tick();
+        let entry = self.shared.near.peek(key, tick)?;
+        Some(Lookup {
+            age: entry.age(tick),
+            value: entry.into_value(),
+            source: Source::Near,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::expiry::{Expiry, Lifetime, Tick};
+use crate::expiry::{Deadline, Expiry, Lifetime, Tick};
 use crate::fence::{Born, Fence};
 use crate::tags::Slots;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Entry<V> {
     value: V,
     born: Born,
     // The two halves of an `Expiry`: nested, they would be padded.
-    deadline: Tick,
+    deadline: Deadline,
     lifetime: Lifetime,
     slots: Slots,
 }
@@ -38,6 +38,10 @@ impl<V> Entry<V> {
     #[inline]
     pub(crate) fn into_value(self) -> V {
         self.value
+    }
+
+    pub(crate) const fn slots(&self) -> Slots {
+        self.slots
     }
 
     /// Whether it may be served as current.

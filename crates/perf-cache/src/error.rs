@@ -1,8 +1,10 @@
+use crate::store::StoreError;
+use perf_core::CodecError;
 use std::sync::Arc;
 use thiserror::Error;
 
 /// Why the cache refused an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum CacheError {
     /// A setting of the builder has no meaning.
@@ -21,6 +23,39 @@ pub enum CacheError {
         /// How many it can carry.
         limit: usize,
     },
+    /// The key, as the far tier names it, is too long.
+    #[error("a key of {bytes} bytes exceeds the limit of {limit}")]
+    KeyTooLong {
+        /// Its length in bytes, the cache's prefix included.
+        bytes: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// The encoded value is too large for the far tier.
+    #[error("a value of {bytes} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+        /// The largest allowed.
+        limit: usize,
+    },
+    /// The value has no form in the far tier's codec.
+    #[error("the value has no encoded form")]
+    Unencodable(#[source] Arc<CodecError>),
+    /// The far tier failed. What was asked of it may or may not have happened.
+    #[error("the far tier failed to {operation}")]
+    Far {
+        /// What was asked of it.
+        operation: &'static str,
+        /// Why it failed.
+        source: StoreError,
+    },
+    /// The far tier did not answer in time. What was asked of it may or may not have happened.
+    #[error("the far tier took too long to {operation}")]
+    FarTimeout {
+        /// What was asked of it.
+        operation: &'static str,
+    },
     /// [`Cache::close`](crate::Cache::close) was called.
     #[error("the cache is closed")]
     Closed,
@@ -33,7 +68,11 @@ impl CacheError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        false
+        match self {
+            Self::Far { source, .. } => source.is_transient(),
+            Self::FarTimeout { .. } => true,
+            _ => false,
+        }
     }
 }
 

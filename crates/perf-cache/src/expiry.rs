@@ -1,10 +1,11 @@
 //! When an entry stops being fresh, in numbers small enough to travel with every value.
 //!
-//! A near entry has 4 bytes for its deadline, so time is counted in ticks of 2²³ ns (8.4 ms) that wrap
-//! around after 417 days. A deadline is *ahead* when it lies within the next [`MAX_TTL`], and past
-//! otherwise; comparing differences instead of values makes the wrap-around harmless. An entry that
-//! nobody read or replaced for more than 300 days after its deadline would look ahead again, which is
-//! why the near tier is emptied once in [`ERA`] ticks, 104 days.
+//! Time is counted in ticks of 2²³ ns (8.4 ms). A near entry has 4 bytes for its deadline, which
+//! therefore wraps around after 417 days. It is *ahead* when it lies within the next [`MAX_TTL`], and
+//! past otherwise; comparing differences instead of values makes the wrap-around harmless. An entry left
+//! alone for more than 300 days after its deadline would look ahead again. So the near tier counts eras
+//! of 2³⁰ ticks, 104 days, without wrapping, and the first who comes in a new one, be it to read or to
+//! write, empties it: nobody ever compares a deadline of an era gone by.
 //!
 //! Deadlines are rounded down to a tick and never up, except that no time to live is shorter than one
 //! tick: an entry may go up to 8.4 ms early, never late.
@@ -14,45 +15,55 @@ use std::time::Duration;
 
 /// The longest time to live. A longer one is held at this.
 pub(crate) const MAX_TTL: Duration = Duration::from_nanos(MAX_TTL_TICKS as u64 * TICK_NANOS);
-/// How many ticks pass between two clearings of the near tier.
-pub(crate) const ERA: u32 = 1 << 30;
-
 const TICK_BITS: u32 = 23;
 const TICK_NANOS: u64 = 1 << TICK_BITS;
+const ERA_BITS: u32 = 30;
 /// A hundred days and a bit.
 const MAX_TTL_TICKS: u32 = 1 << 30;
 
-/// A point in time, in ticks modulo 2³².
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tick(u32);
+/// A point in time, in ticks since the clock's origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
 
 impl Tick {
     #[inline]
+    pub(crate) const fn of(moment: Moment) -> Self {
+        Self(moment.as_nanos() >> TICK_BITS)
+    }
+
+    /// The number of the era.
+    #[inline]
+    pub(crate) const fn era(self) -> u64 {
+        self.0 >> ERA_BITS
+    }
+
+    #[inline]
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "ticks wrap around by design"
+        reason = "deadlines wrap around by design"
     )]
-    pub(crate) const fn of(moment: Moment) -> Self {
-        Self((moment.as_nanos() >> TICK_BITS) as u32)
+    const fn low(self) -> u32 {
+        self.0 as u32
     }
+}
 
-    /// The number of the era, modulo 4.
-    pub(crate) const fn era(self) -> u32 {
-        self.0 / ERA
-    }
+/// The lower half of the [`Tick`] at which an entry stops being fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(u32);
 
-    /// Whether this deadline has not come at `now`.
+impl Deadline {
+    /// Whether this has not come at `now`.
     #[inline]
-    pub(crate) const fn is_ahead_of(self, now: Self) -> bool {
-        self.0.wrapping_sub(now.0).wrapping_sub(1) < MAX_TTL_TICKS
+    pub(crate) const fn is_ahead_of(self, now: Tick) -> bool {
+        self.0.wrapping_sub(now.low()).wrapping_sub(1) < MAX_TTL_TICKS
     }
 
-    /// How long ago this deadline came; zero when it is ahead.
-    pub(crate) const fn passed_before(self, now: Self) -> Duration {
+    /// How long ago this came; zero when it is ahead.
+    pub(crate) const fn passed_before(self, now: Tick) -> Duration {
         if self.is_ahead_of(now) {
             return Duration::ZERO;
         }
-        duration_of(now.0.wrapping_sub(self.0))
+        duration_of(now.low().wrapping_sub(self.0))
     }
 }
 
@@ -84,7 +95,7 @@ impl Lifetime {
 /// When an entry was stored and when it stops being fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expiry {
-    pub(crate) deadline: Tick,
+    pub(crate) deadline: Deadline,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -97,9 +108,9 @@ impl Expiry {
         let ttl = ttl.saturating_sub(ttl.mul_f64(jitter * draw));
         let stored = Tick::of(now);
         let deadline = Tick::of(now.saturating_add(ttl));
-        let ticks = deadline.0.wrapping_sub(stored.0).max(1);
+        let ticks = deadline.low().wrapping_sub(stored.low()).max(1);
         Self {
-            deadline: Tick(stored.0.wrapping_add(ticks)),
+            deadline: Deadline(stored.low().wrapping_add(ticks)),
             lifetime: Lifetime::of_ticks(ticks),
         }
     }
@@ -107,7 +118,7 @@ impl Expiry {
     /// The time since it was stored.
     pub(crate) const fn age(self, now: Tick) -> Duration {
         let stored = self.deadline.0.wrapping_sub(self.lifetime.ticks());
-        duration_of(now.0.wrapping_sub(stored))
+        duration_of(now.low().wrapping_sub(stored))
     }
 }
 

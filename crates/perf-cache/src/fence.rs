@@ -55,7 +55,12 @@ const RENEWAL: u64 = 1 << 30;
 
 impl Fence {
     pub(crate) fn new() -> Self {
-        Self::starting_at(0)
+        let fence = Self::starting_at(0);
+        if cfg!(loom) {
+            // The model cannot see that a `OnceLock` orders what it holds.
+            fence.slots();
+        }
+        fence
     }
 
     fn starting_at(sequence: u64) -> Self {

@@ -1,5 +1,6 @@
 //! A load in progress and those who wait for it.
 
+use crate::Source;
 use crate::expiry::Tick;
 use crate::fence::Stamp;
 use crate::sync::Mutex;
@@ -15,16 +16,28 @@ use tokio::task::AbortHandle;
 /// How a load ended.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome<V> {
-    Loaded(V),
+    Landed(Landed<V>),
+    /// The far tier holds nothing, and nobody was there to load.
+    Absent,
     /// Its callers' error type is known to them alone: two call sites may load one key.
     Failed(Arc<dyn Any + Send + Sync>),
     TimedOut,
     Panicked,
     /// The runtime shut down, or everyone who waited has left.
     Aborted,
+    /// The cache was closed before the load could start.
+    Closed,
 }
 
-/// One load: begun at `stamp`, with the tags known then.
+/// A value, where it was found, and the slots of its tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed<V> {
+    pub(crate) value: V,
+    pub(crate) source: Source,
+    pub(crate) slots: Slots,
+}
+
+/// One load: begun at `stamp`, with the tags known then. What it loads carries these.
 #[derive(Debug)]
 pub(crate) struct Flight<V> {
     pub(crate) stamp: Stamp,
@@ -47,9 +60,17 @@ impl<V: Clone> Flight<V> {
 
     /// Tells everyone who waits. The first outcome stands.
     pub(crate) fn finish(&self, outcome: Outcome<V>) {
-        // A flight is finished by its task or, if that was dropped, by the task's guard: never by both.
         let _first = self.outcome.set(outcome);
         self.landed.notify_waiters();
+    }
+
+    pub(crate) fn has_landed(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
+    /// The outcome, if it is there.
+    pub(crate) fn outcome(&self) -> Option<Outcome<V>> {
+        self.outcome.get().cloned()
     }
 
     /// Waits for the outcome.
@@ -59,8 +80,8 @@ impl<V: Clone> Flight<V> {
             tokio::pin!(landed);
             // Enrol before looking: an outcome that comes between the two must not be missed.
             landed.as_mut().enable();
-            if let Some(outcome) = self.outcome.get() {
-                return outcome.clone();
+            if let Some(outcome) = self.outcome() {
+                return outcome;
             }
             landed.await;
         }
@@ -153,14 +174,12 @@ impl<K: Hash + Eq, V> Lane<K, V> {
     }
 
     pub(crate) fn is_resting(&self, key: &K, now: Tick) -> bool {
-        self.resting
-            .get(key)
-            .is_some_and(|until| until.is_ahead_of(now))
+        self.resting.get(key).is_some_and(|until| *until > now)
     }
 
     pub(crate) fn rest(&mut self, key: K, rest: Rest) {
         if self.resting.len() >= self.crowded {
-            self.resting.retain(|_, until| until.is_ahead_of(rest.now));
+            self.resting.retain(|_, until| *until > rest.now);
             self.crowded = MIN_CROWD.max(self.resting.len() * 2);
         }
         self.resting.insert(key, rest.until);

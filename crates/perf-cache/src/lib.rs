@@ -3,13 +3,19 @@
 mod bounds;
 mod builder;
 mod cache;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entry;
+pub mod envelope;
 mod error;
 mod expiry;
+mod far;
 mod fence;
 mod flight;
 mod load;
 mod lookup;
+#[cfg(loom)]
+pub mod model;
 mod near;
 mod policy;
 mod shared;
@@ -19,12 +25,14 @@ mod stripes;
 mod sync;
 mod tags;
 mod time;
+mod write;
 
 pub use bounds::{Key, Value};
 pub use builder::{CacheBuilder, CancelPolicy};
 pub use cache::Cache;
 pub use entry::Entry;
 pub use error::{CacheError, LoadError};
+pub use far::FarTier;
 pub use lookup::{Lookup, Source};
 pub use policy::EntryPolicy;
 pub use stats::CacheStats;

@@ -9,6 +9,9 @@
 //! abort, the shutdown of the runtime, even a task that was never polled.
 
 mod call;
+mod get;
+mod produce;
+mod seat;
 mod task;
 
 use crate::bounds::{Key, Value};
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub(crate) use call::Call;
+pub(crate) use get::Get;
 
 /// The future of `get_or_load`: ready at the first poll when the value is near, without an allocation.
 ///

@@ -18,6 +18,8 @@ pub struct Lookup<V> {
 pub enum Source {
     /// This process's memory, fresh.
     Near,
+    /// The far tier, just now.
+    Far,
     /// A load, just now.
     Loaded,
     /// This process's memory, beyond its time to live.

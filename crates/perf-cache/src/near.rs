@@ -12,17 +12,20 @@
 //! - Publication holds the same lock, and happens only while the register holds this very flight.
 //! - A tag or a clear moves the fence and looks for nobody: the published entry carries the stamp of its
 //!   load, and every hit compares it.
+//! - A caller joins a flight only if that knows all tags the caller names; the value would lose the
+//!   others. Otherwise it takes the flight's place, with the tags of both, so that callers with
+//!   different tags do not load in turns.
 //!
 //! So a load that was overtaken gives its value to those who had joined it and leaves no trace. Who
 //! comes later finds no flight, or one that the fence no longer admits, and loads anew. No epoch is kept
 //! per key: memory is proportional to loads in progress.
 
 use crate::entry::Entry;
-use crate::expiry::{Expiry, Tick};
+use crate::expiry::Tick;
 use crate::fence::{Fence, Stamp};
 use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use crate::tags::Slots;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -34,19 +37,21 @@ pub(crate) struct NearTier<K, V, S> {
     store: S,
     fence: Fence,
     flights: Flights<K, V>,
-    era: AtomicU32,
+    /// The latest era in which someone came.
+    era: AtomicU64,
     value: PhantomData<fn() -> V>,
 }
 
 /// What a caller who missed does next.
 #[derive(Debug)]
-pub(crate) enum Boarding<V> {
+pub(crate) enum Boarding<K, V> {
     /// Another load published in the meantime.
     Hit(Entry<V>),
-    /// Someone loads this key: wait with them.
-    Joins(Arc<Flight<V>>),
-    /// Nobody does: start the load of this flight.
-    Leads(Arc<Flight<V>>),
+    /// Someone loads this key, and the sequence stood there when this caller came: wait with them.
+    Joins(Arc<Flight<V>>, Stamp),
+    /// Nobody does: start the load of this flight. The key is a copy for it, made before the flight was
+    /// registered: nothing that may fail stands between that and the start.
+    Leads(Arc<Flight<V>>, K),
     /// The last load failed a short while ago: be content with what there is.
     Rests,
 }
@@ -55,7 +60,7 @@ pub(crate) enum Boarding<V> {
 #[derive(Debug)]
 pub(crate) enum Publication<K, V> {
     Kept(Displaced<K, V>),
-    /// A later write or invalidation forbids it.
+    /// A later write or invalidation forbids it, or a load with more tags took its place.
     Refused,
 }
 
@@ -70,7 +75,7 @@ where
             store,
             fence: Fence::new(),
             flights: Flights::new(),
-            era: AtomicU32::new(now.era()),
+            era: AtomicU64::new(now.era()),
             value: PhantomData,
         }
     }
@@ -82,6 +87,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.turn_era(now);
         let entry = self.store.get(key)?;
         entry.is_fresh(now, &self.fence).then(|| entry.into_value())
     }
@@ -92,18 +98,20 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.turn_era(now);
         let entry = self.store.peek(key)?;
         entry.is_fresh(now, &self.fence).then_some(entry)
     }
 
     /// The entry of `key`, fresh or not, unless it was invalidated.
-    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+    pub(crate) fn kept(&self, key: &K, now: Tick) -> Option<Entry<V>> {
+        self.turn_era(now);
         let entry = self.store.peek(key)?;
         entry.is_admitted(&self.fence).then_some(entry)
     }
 
     /// Joins the load of `key` or registers a new one, unless the caller may rest and the key does.
-    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<V> {
+    pub(crate) fn board(&self, key: &K, slots: Slots, now: Tick, may_rest: bool) -> Boarding<K, V> {
         let mut lane = self.flights.lane(key).lock();
         if let Some(entry) = self.peek(key, now) {
             return Boarding::Hit(entry);
@@ -112,22 +120,34 @@ where
             return Boarding::Rests;
         }
         let flights = &mut lane.flights;
-        if let Some(passage) = flights.get_mut(key)
-            && self
-                .fence
-                .admits_load(passage.flight.stamp, passage.flight.slots)
-            && self.fence.admits_load(passage.flight.stamp, slots)
+        let mut all = slots;
+        // One that has landed and still stands here was left behind by a panic.
+        if let Some(passage) = flights
+            .get_mut(key)
+            .filter(|passage| !passage.flight.has_landed())
         {
-            passage.waiting += 1;
-            return Boarding::Joins(Arc::clone(&passage.flight));
+            let Flight {
+                stamp,
+                slots: theirs,
+                ..
+            } = *passage.flight;
+            if slots.are_within(theirs)
+                && self.fence.admits_load(stamp, theirs)
+                && self.fence.admits_load(stamp, slots)
+            {
+                passage.waiting += 1;
+                return Boarding::Joins(Arc::clone(&passage.flight), self.fence.stamp());
+            }
+            all = slots.with(theirs).unwrap_or(slots);
         }
-        let flight = Arc::new(Flight::new(self.fence.stamp(), slots));
+        let flight = Arc::new(Flight::new(self.fence.stamp(), all));
         let passage = Passage {
             flight: Arc::clone(&flight),
             waiting: 1,
         };
+        let own = key.clone();
         flights.insert(key.clone(), passage);
-        Boarding::Leads(flight)
+        Boarding::Leads(flight, own)
     }
 
     /// One who waited for `flight` has left; `true` if nobody is left and nobody can join any more.
@@ -148,29 +168,35 @@ where
         &self,
         key: &K,
         flight: &Arc<Flight<V>>,
-        value: V,
-        expiry: Expiry,
+        entry: Entry<V>,
         now: Tick,
     ) -> Publication<K, V> {
         self.turn_era(now);
         let mut lane = self.flights.lane(key).lock();
-        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, flight.slots) {
+        if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, entry.slots()) {
             return Publication::Refused;
         }
-        let entry = Entry::new(value, flight.stamp.born(), expiry, flight.slots);
         lane.resting.remove(key);
         Publication::Kept(self.store.insert(key.clone(), entry))
     }
 
-    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for and
-    /// nothing overtook the load.
+    /// Ends `flight` without a value kept. Its key then rests for a while, if that is asked for, nothing
+    /// overtook the load, and the store holds a value to serve meanwhile: a source that is down must not
+    /// make this remember every key that is asked for.
     pub(crate) fn abandon(&self, key: &K, flight: &Arc<Flight<V>>, rest: Option<Rest>) {
         let mut lane = self.flights.lane(key).lock();
         if lane.retire(key, flight)
             && let Some(rest) = rest
+            && self.store.peek(key).is_some()
         {
             lane.rest(key.clone(), rest);
         }
+    }
+
+    /// Whether a caller who joined `flight` when the sequence stood at `joined` may take its value. The
+    /// tags are known only now: one of them may have been invalidated before the caller came.
+    pub(crate) fn admits_joiner(&self, flight: &Flight<V>, joined: Stamp, slots: Slots) -> bool {
+        joined == flight.stamp || self.fence.admits_load(flight.stamp, slots)
     }
 
     /// What an insertion notes before it begins.
@@ -222,11 +248,50 @@ where
     }
 
     /// Empties the store when an era has passed, before old deadlines could look new.
+    #[inline]
     fn turn_era(&self, now: Tick) {
-        if self.era.load(Ordering::Relaxed) != now.era()
-            && self.era.swap(now.era(), Ordering::AcqRel) != now.era()
-        {
-            self.store.clear();
+        if now.era() > self.era.load(Ordering::Acquire) {
+            self.begin_era(now);
+        }
+    }
+
+    /// The number moves last: whoever sees it finds the store without entries of the era before.
+    #[cold]
+    fn begin_era(&self, now: Tick) {
+        self.store.clear();
+        self.era.fetch_max(now.era(), Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::expiry::Expiry;
+    use crate::store::{Capacity, QuickStore};
+    use perf_core::Moment;
+    use std::time::Duration;
+
+    #[test]
+    fn a_key_rests_only_while_there_is_a_value_to_serve() {
+        let now = Tick::of(Moment::ORIGIN);
+        let later = Moment::ORIGIN.saturating_add(Duration::from_secs(30));
+        let rest = Rest {
+            now,
+            until: Tick::of(later),
+        };
+        let near: NearTier<u64, (), _> =
+            NearTier::new(QuickStore::with_capacity(Capacity::Entries(8)), now);
+        let expiry = Expiry::after(Moment::ORIGIN, Duration::from_secs(1), 0.0, 0.0);
+        let entry = Entry::new((), near.stamp().born(), expiry, Slots::NONE);
+        drop(near.insert(0, entry, now));
+        let overdue = Tick::of(Moment::ORIGIN.saturating_add(Duration::from_secs(2)));
+        for key in 0..1_000 {
+            let Boarding::Leads(flight, _) = near.board(&key, Slots::NONE, overdue, true) else {
+                panic!("nobody loads {key}");
+            };
+            near.abandon(&key, &flight, Some(rest));
+            let lane = near.flights.lane(&key).lock();
+            assert_eq!(lane.is_resting(&key, overdue), key == 0, "key {key}");
         }
     }
 }

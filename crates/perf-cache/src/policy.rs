@@ -3,6 +3,9 @@ use std::time::Duration;
 
 /// What sets one entry apart from the cache's defaults.
 ///
+/// Time to live and tags belong to the value and are kept with it: a call that finds the value, near or
+/// far, changes neither. Name the same tags wherever a key is loaded.
+///
 /// ```
 /// use perf_cache::EntryPolicy;
 /// use std::time::Duration;

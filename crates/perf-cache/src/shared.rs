@@ -1,16 +1,16 @@
 use crate::bounds::{Key, Value};
-use crate::entry::Entry;
 use crate::expiry::{Expiry, Windows};
+use crate::far::Far;
 use crate::near::NearTier;
 use crate::stats::{CacheStats, Counters};
 use crate::store::{Displaced, LocalStore};
 use crate::tags::Slotting;
 use crate::time::Time;
-use crate::{CacheError, CancelPolicy, EntryPolicy};
-use perf_core::{Inspect, Sample};
+use crate::{CacheError, CancelPolicy};
+use perf_core::{Health, Inspect, Sample};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -20,9 +20,10 @@ pub(crate) struct Shared<K, V, S> {
     pub(crate) settings: Settings<K, V>,
     pub(crate) near: NearTier<K, V, S>,
     pub(crate) slotting: Slotting,
+    pub(crate) far: Option<Far<K, V>>,
     pub(crate) counters: Counters,
     /// How many loads run, overtaken ones included.
-    pub(crate) running: watch::Sender<u64>,
+    running: watch::Sender<u64>,
     closed: AtomicBool,
 }
 
@@ -45,11 +46,12 @@ pub(crate) struct Settings<K, V> {
 pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
-    pub(crate) fn new(settings: Settings<K, V>, store: S) -> Self {
+    pub(crate) fn new(settings: Settings<K, V>, store: S, far: Option<Far<K, V>>) -> Self {
         Self {
             near: NearTier::new(store, settings.time.tick()),
             settings,
             slotting: Slotting::new(),
+            far,
             counters: Counters::new(),
             running: watch::Sender::new(0),
             closed: AtomicBool::new(false),
@@ -61,6 +63,23 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             return Err(CacheError::Closed);
         }
         Ok(())
+    }
+
+    /// Counts a load that is about to start, unless the cache is closed.
+    ///
+    /// The count's lock decides: either `close` sees this load and waits for it, or this load sees that
+    /// the cache is closed.
+    pub(crate) fn begin_load(&self) -> bool {
+        self.running.send_if_modified(|running| {
+            let is_open = self.ensure_open().is_ok();
+            *running += u64::from(is_open);
+            is_open
+        })
+    }
+
+    /// One load less.
+    pub(crate) fn end_load(&self) {
+        self.running.send_modify(|running| *running -= 1);
     }
 
     /// Refuses new work and waits for the loads that run.
@@ -80,39 +99,38 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             .ok_or(CacheError::NoRuntime)
     }
 
-    /// The expiry of what is stored now; none if it must not be.
-    pub(crate) fn expiry(&self, key: &K, value: &V, ttl: Option<Duration>) -> Option<Expiry> {
+    /// How long a value is fresh; zero if it must not be kept.
+    pub(crate) fn ttl(&self, key: &K, value: &V, ttl: Option<Duration>) -> Duration {
         let settings = &self.settings;
         let own = settings.ttl_by.as_ref().and_then(|own| own(key, value));
-        let ttl = own.or(ttl).unwrap_or(settings.ttl);
-        let now = settings.time.now();
-        (!ttl.is_zero()).then(|| Expiry::after(now, ttl, settings.jitter, fastrand::f64()))
+        own.or(ttl).unwrap_or(settings.ttl)
     }
 
-    pub(crate) fn insert(&self, key: K, value: V, policy: &EntryPolicy) -> Result<(), CacheError> {
-        self.ensure_open()?;
-        policy.validate()?;
-        let slots = self.slotting.slots(&policy.tags)?;
-        let stamp = self.near.stamp();
-        self.counters.inserts.increment();
-        let Some(expiry) = self.expiry(&key, &value, policy.ttl) else {
-            drop(self.near.remove(&key));
-            return Ok(());
-        };
-        let entry = Entry::new(value, stamp.born(), expiry, slots);
-        let displaced = self.near.insert(key, entry, self.settings.time.tick());
-        self.count_displaced(&displaced);
-        Ok(())
+    /// The expiry of what is stored now; none if it must not be.
+    pub(crate) fn expiry(&self, ttl: Duration) -> Option<Expiry> {
+        let (now, jitter) = (self.settings.time.now(), self.settings.jitter);
+        (!ttl.is_zero()).then(|| Expiry::after(now, ttl, jitter, fastrand::f64()))
     }
 
     pub(crate) fn count_displaced(&self, displaced: &Displaced<K, V>) {
         if displaced.evicted > 0 {
             self.counters.evictions.add(displaced.evicted);
         }
+        if displaced.declined {
+            self.counters.oversized.increment();
+        }
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
+        let far = |counter: fn(&Far<K, V>) -> &AtomicU64| {
+            let far = self.far.as_ref();
+            far.map_or(0, |far| counter(far).load(Ordering::Relaxed))
+        };
         CacheStats {
+            far_hits: far(|far| &far.hits),
+            far_misses: far(|far| &far.misses),
+            far_failures: far(|far| &far.failures),
+            far_undecodable: far(|far| &far.undecodable),
             loads_in_progress: *self.running.borrow(),
             entries: self.near.store().len(),
             weight: self.near.store().weight(),
@@ -128,6 +146,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Inspect for Shared<K, V, S> {
 
     fn kind(&self) -> &'static str {
         "cache"
+    }
+
+    fn health(&self) -> Health {
+        if self.far.as_ref().is_some_and(Far::is_cooling) {
+            return Health::Degraded("the far tier does not answer".into());
+        }
+        Health::Healthy
     }
 
     fn samples(&self, samples: &mut Vec<Sample>) {

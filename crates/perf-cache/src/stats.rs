@@ -15,6 +15,14 @@ pub struct CacheStats {
     pub misses: u64,
     /// Misses that waited for a load that another caller had started.
     pub joins: u64,
+    /// Near misses that found a value in the far tier.
+    pub far_hits: u64,
+    /// Near misses that found none there.
+    pub far_misses: u64,
+    /// Requests that the far tier failed.
+    pub far_failures: u64,
+    /// Far values that could not be read: damaged, or of another version.
+    pub far_undecodable: u64,
     /// Loads started.
     pub loads: u64,
     /// Loads that returned an error.
@@ -27,7 +35,8 @@ pub struct CacheStats {
     pub load_aborts: u64,
     /// Loads under way.
     pub loads_in_progress: u64,
-    /// Loaded values that were not kept, because a write or an invalidation had overtaken the load.
+    /// Loaded values that were not kept, because a write, an invalidation or a load with more tags had
+    /// overtaken the load.
     pub refused_publications: u64,
     /// Values served beyond their time to live.
     pub stale_serves: u64,
@@ -37,6 +46,8 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// Entries given up for lack of room.
     pub evictions: u64,
+    /// Values that were not kept, because each alone weighs more than the engine takes.
+    pub oversized: u64,
     /// Entries held, expired ones included.
     pub entries: u64,
     /// What they weigh, in the unit of the cache's capacity.
@@ -79,6 +90,10 @@ impl CacheStats {
             ("hits", self.hits),
             ("misses", self.misses),
             ("joins", self.joins),
+            ("far_hits", self.far_hits),
+            ("far_misses", self.far_misses),
+            ("far_failures", self.far_failures),
+            ("far_undecodable", self.far_undecodable),
             ("loads", self.loads),
             ("load_failures", self.load_failures),
             ("load_timeouts", self.load_timeouts),
@@ -89,6 +104,7 @@ impl CacheStats {
             ("inserts", self.inserts),
             ("invalidations", self.invalidations),
             ("evictions", self.evictions),
+            ("oversized", self.oversized),
         ];
         let gauges = [
             ("loads_in_progress", approximate(self.loads_in_progress)),
@@ -122,6 +138,7 @@ pub(crate) struct Counters {
     pub(crate) inserts: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) evictions: Counter,
+    pub(crate) oversized: Counter,
 }
 
 impl Counters {
@@ -139,6 +156,7 @@ impl Counters {
             inserts: Counter::default(),
             invalidations: Counter::default(),
             evictions: Counter::default(),
+            oversized: Counter::default(),
         }
     }
 
@@ -158,6 +176,7 @@ impl Counters {
             inserts: self.inserts.value(),
             invalidations: self.invalidations.value(),
             evictions: self.evictions.value(),
+            oversized: self.oversized.value(),
             ..CacheStats::default()
         }
     }

@@ -2,13 +2,24 @@
 //!
 //! A [`LocalStore`] holds values in this process and is asked on every read, so it is called directly
 //! and synchronously. [`QuickStore`] is the default.
+//!
+//! A [`RemoteStore`] holds bytes that processes share, behind every near miss. [`MemoryStore`] is one
+//! for tests.
 
 mod local;
+mod memory;
 #[cfg(feature = "moka")]
 mod moka;
 mod quick;
+#[cfg(feature = "redis")]
+mod redis;
+mod remote;
 
 #[cfg(feature = "moka")]
 pub use self::moka::MokaStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
+pub use memory::MemoryStore;
 pub use quick::QuickStore;
+pub use remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};

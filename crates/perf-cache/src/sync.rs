@@ -12,7 +12,7 @@ mod primitives {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
     /// A loom mutex with the signature of `parking_lot`'s.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {

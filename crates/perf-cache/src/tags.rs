@@ -15,6 +15,24 @@ pub(crate) struct Slots(pub(crate) [u16; MAX_TAGS]);
 
 impl Slots {
     pub(crate) const NONE: Self = Self([0; MAX_TAGS]);
+
+    /// Whether each of these is among `others`.
+    pub(crate) fn are_within(self, others: Self) -> bool {
+        self.0
+            .iter()
+            .all(|slot| *slot == 0 || others.0.contains(slot))
+    }
+
+    /// These and `others`, if there is room for all.
+    pub(crate) fn with(self, others: Self) -> Option<Self> {
+        let mut all = self;
+        for slot in others.0.into_iter().filter(|slot| *slot != 0) {
+            if !all.0.contains(&slot) {
+                *all.0.iter_mut().find(|free| **free == 0)? = slot;
+            }
+        }
+        Some(all)
+    }
 }
 
 /// Finds the slots of tags.
@@ -60,5 +78,15 @@ mod tests {
         assert!(slots.len() > 950, "{} of 1,000 distinct", slots.len());
         assert!(!slots.contains(&0));
         assert_eq!(slotting.slot("user:7"), slotting.slot("user:7"));
+    }
+
+    #[test]
+    fn slots_join_where_there_is_room() {
+        let (some, more) = (Slots([7, 8, 0]), Slots([8, 0, 9]));
+        assert_eq!(some.with(more), Some(Slots([7, 8, 9])));
+        assert!(some.are_within(Slots([7, 8, 9])) && Slots::NONE.are_within(some));
+        assert!(!some.are_within(more));
+        assert_eq!(Slots([7, 8, 9]).with(Slots([1, 0, 0])), None);
+        assert_eq!(Slots([7, 8, 9]).with(some), Some(Slots([7, 8, 9])));
     }
 }

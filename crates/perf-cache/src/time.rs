@@ -2,7 +2,7 @@ use crate::expiry::Tick;
 use perf_core::clock::Sleep;
 use perf_core::{Clock, CoarseClock, Moment};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 
 /// The cache's clock. The default is called directly: a hit is too short for a virtual call.
@@ -24,6 +24,13 @@ impl Time {
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
         Tick::of(self.now())
+    }
+
+    pub(crate) fn wall(&self) -> SystemTime {
+        match self {
+            Self::Coarse(clock) => clock.wall(),
+            Self::Given(clock) => clock.wall(),
+        }
     }
 
     /// Waits for `duration`; forever where the default clock has no runtime to wait on.

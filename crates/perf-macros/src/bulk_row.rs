@@ -81,14 +81,14 @@ fn column(field: &Field) -> Result<Option<Column>> {
     let mut skipped = false;
     for attribute in bulk_attributes(&field.attrs) {
         attribute.parse_nested_meta(|meta| {
-            if meta.path.is_ident("rename") {
+            if meta.path.is_ident("column") {
                 name = meta.value()?.parse::<LitStr>()?.value();
                 Ok(())
             } else if meta.path.is_ident("skip") {
                 skipped = true;
                 Ok(())
             } else {
-                Err(meta.error("expected `rename = \"column\"` or `skip`"))
+                Err(meta.error("expected `column = \"name\"` or `skip`"))
             }
         })?;
     }

@@ -30,7 +30,7 @@ pub fn resource(input: TokenStream) -> TokenStream {
 ///
 /// | attribute | on | means |
 /// |---|---|---|
-/// | `#[bulk(rename = "column")]` | a field | the column's name |
+/// | `#[bulk(column = "name")]` | a field | the column's name |
 /// | `#[bulk(skip)]` | a field | no column |
 /// | `#[bulk(crate = ::perfkit::bulk)]` | the struct | where `perf_bulk` is found |
 #[proc_macro_derive(BulkRow, attributes(bulk))]

@@ -195,3 +195,25 @@ fn variant(name: &Ident) -> Option<Ident> {
         .find(|(operator, _)| name == operator)?;
     Some(Ident::new(found.1, name.span()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_of_operators_is_refused() {
+        let declared = |list: TokenStream| {
+            expand(parse_quote! {
+                #[resource(table = "rows")]
+                struct Row {
+                    #[resource(key, filter #list)]
+                    id: i64,
+                }
+            })
+        };
+        assert!(declared(quote!(())).is_err());
+        assert!(declared(quote!((equal))).is_err());
+        assert!(declared(quote!((eq, in))).is_ok());
+        assert!(declared(quote!()).is_ok());
+    }
+}

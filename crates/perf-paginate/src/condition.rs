@@ -1,10 +1,11 @@
 //! A filter that has been checked: fields exist, operators are allowed, values have the field's kind.
 
+use crate::cursor;
 use crate::error::Error;
 use crate::filter::{Filter, FilterOp};
 use crate::limits::Limits;
 use crate::schema::{Column, Layout, Schema};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 use std::cmp::Ordering;
 
 /// Which rows there are, checked against one [`Schema`].
@@ -31,7 +32,7 @@ pub(crate) enum Node {
 pub(crate) enum Author {
     /// A client, bound to the allow-list and the limits.
     Client,
-    /// The service itself, which may filter by any declared field.
+    /// The service itself, which may filter by any declared field with any operator of a meaning.
     Service,
 }
 
@@ -50,9 +51,10 @@ impl Condition {
         self.node.holds(&|field| schema.read(row, field)) == Some(true)
     }
 
+    /// Every one of `filters` holds. Each may nest as deep as if it stood alone.
     pub(crate) fn resolve(
         layout: &Layout,
-        filter: &Filter,
+        filters: &[Filter],
         author: Author,
         limits: &Limits,
     ) -> Result<Self, Error> {
@@ -62,9 +64,15 @@ impl Condition {
             limits,
             conditions: 0,
         };
-        Ok(Self {
-            node: resolver.node(filter, 1)?,
-        })
+        Ok(Self::all(resolver.nodes(filters, 0)?))
+    }
+
+    fn all(mut nodes: Vec<Node>) -> Self {
+        let node = match nodes.len() {
+            1 => nodes.remove(0),
+            _ => Node::All(nodes),
+        };
+        Self { node }
     }
 
     /// Both hold.
@@ -72,21 +80,15 @@ impl Condition {
         let parts = [self, other]
             .into_iter()
             .filter(|part| **part != Self::always());
-        let mut nodes: Vec<Node> = parts.map(|part| part.node.clone()).collect();
-        match nodes.len() {
-            1 => Self {
-                node: nodes.remove(0),
-            },
-            _ => Self {
-                node: Node::All(nodes),
-            },
-        }
+        Self::all(parts.map(|part| part.node.clone()).collect())
     }
 
     /// What a cursor of this condition is bound to: equal for conditions that differ only in the order
     /// of their parts or list items.
-    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
-        self.node.encode(bytes);
+    pub(crate) fn fingerprint(&self) -> [u8; 8] {
+        let mut bytes = Vec::new();
+        self.node.encode(&mut bytes);
+        cursor::hash(&bytes)
     }
 }
 
@@ -136,18 +138,21 @@ impl Resolver<'_> {
     ) -> Result<Node, Error> {
         let position = self.layout.find(field)?;
         let column = &self.layout.fields[position];
-        if self.author == Author::Client {
-            if column.operators.is_empty() {
-                return Err(Error::NotFilterable {
-                    field: field.to_owned(),
-                });
-            }
-            if !column.operators.allow(operator) {
-                return Err(Error::OperatorNotAllowed {
-                    field: field.to_owned(),
-                    operator,
-                });
-            }
+        if self.author == Author::Client && column.operators.is_empty() {
+            return Err(Error::NotFilterable {
+                field: field.to_owned(),
+            });
+        }
+        let allowed = match self.author {
+            Author::Client => column.operators.allow(operator),
+            // What has no meaning has no negation that SQL and memory agree on.
+            Author::Service => column.kind == Kind::Text || !operator.takes_text(),
+        };
+        if !allowed {
+            return Err(Error::OperatorNotAllowed {
+                field: field.to_owned(),
+                operator,
+            });
         }
         self.limit("items in a list", operands.len(), self.limits.max_list)?;
         let longest = operands.iter().map(Value::length).max().unwrap_or(0);

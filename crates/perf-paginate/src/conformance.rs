@@ -1,9 +1,9 @@
 //! The suite that every source must pass.
 //!
-//! Random rows with many NULLs and ties, random sorts, filters and page sizes, walked forward, backward, to and fro,
-//! as a stream and by offset: what a source shows must be what sorting and filtering the rows in memory
-//! shows, page by page, `has_next` and `has_prev` included. A case that fails is made smaller before it
-//! is reported.
+//! Random rows with many NULLs and ties, random sorts, filters and page sizes, walked forward, backward,
+//! to and fro, as a stream and by offset: what a source shows must be what sorting and filtering the
+//! rows in memory shows, page by page, `has_next` and `has_prev` included. A case that fails is made
+//! smaller before it is reported.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -11,7 +11,8 @@
 //! use perf_paginate::SliceSource;
 //! use perf_paginate::conformance::{self, Row};
 //!
-//! conformance::walks(8, "rows", Row::clone, async |rows, schema| SliceSource::new(schema, rows.to_vec())).await
+//! let load = async |rows: &[Row], schema| SliceSource::new(schema, rows.to_vec());
+//! conformance::walks(8, "rows", Row::clone, load).await
 //! # }
 //! ```
 

@@ -96,12 +96,13 @@ pub(crate) fn hash(content: &[u8]) -> [u8; 8] {
     first_eight(&Sha256::digest(content))
 }
 
+/// The cursor, unless it would take more than `max` characters.
 pub(crate) fn write(
     codec: &dyn CursorCodec,
     bound: &Bound,
     place: &Place,
     max: usize,
-) -> Result<Cursor, Error> {
+) -> Option<Cursor> {
     let mut payload = Vec::with_capacity(96);
     let at_row = if place.values.is_some() { AT_ROW } else { 0 };
     payload.push(at_row | if place.backward { BACKWARD } else { 0 });
@@ -114,13 +115,7 @@ pub(crate) fn write(
         .flatten()
         .for_each(|value| value.encode(&mut payload));
     let token = BASE64.encode(codec.seal(&payload));
-    if token.len() > max {
-        return Err(Error::CursorTooLong {
-            size: token.len(),
-            max,
-        });
-    }
-    Ok(Cursor(token))
+    (token.len() <= max).then_some(Cursor(token))
 }
 
 pub(crate) fn read(

@@ -50,6 +50,12 @@ pub enum Error {
         /// The operator asked for.
         operator: FilterOp,
     },
+    /// There is no such operator.
+    #[error("there is no operator {operator:?}")]
+    UnknownOperator {
+        /// The name asked for.
+        operator: String,
+    },
     /// A value is not of the field's kind, or an operator has too few or too many values.
     #[error("field {field:?} expects {expected}")]
     InvalidValue {
@@ -58,8 +64,8 @@ pub enum Error {
         /// What it takes.
         expected: Cow<'static, str>,
     },
-    /// A value is of the field's kind, but larger than the database can hold.
-    #[error("a value is larger than the database can hold")]
+    /// A value is of the field's kind, but the database holds none like it: too large, or too fine.
+    #[error("a value is beyond what the database can hold")]
     ValueOutOfRange,
     /// A number of the request is outside its bounds.
     #[error("{parameter} must be from {min} to {max}")]
@@ -85,20 +91,12 @@ pub enum Error {
         /// How much is allowed.
         max: usize,
     },
-    /// The request was validated against another declaration.
-    #[error("the request was made for another resource")]
+    /// The request was checked for another resource, restriction or scope than it was fetched by.
+    #[error("the request was checked for another resource, restriction or scope")]
     ForeignRequest,
     /// The declaration or configuration contradicts itself.
     #[error("{0}")]
     Configuration(Cow<'static, str>),
-    /// The sort values of a row are too long for a cursor.
-    #[error("a cursor would take {size} bytes, more than the {max} allowed")]
-    CursorTooLong {
-        /// The length it would have.
-        size: usize,
-        /// The longest allowed.
-        max: usize,
-    },
     /// The database failed.
     #[error("the database failed")]
     Backend {
@@ -123,6 +121,9 @@ pub enum CursorFault {
     /// Protected with a key that is not, or no longer, known.
     #[error("unknown key")]
     UnknownKey,
+    /// Made too long ago.
+    #[error("expired")]
+    Expired,
     /// Forged or altered.
     #[error("bad signature")]
     BadSignature,
@@ -161,10 +162,7 @@ impl Error {
             Self::Backend {
                 transient: true, ..
             } => 503,
-            Self::ForeignRequest
-            | Self::Configuration(_)
-            | Self::CursorTooLong { .. }
-            | Self::Backend { .. } => 500,
+            Self::ForeignRequest | Self::Configuration(_) | Self::Backend { .. } => 500,
             _ => 400,
         }
     }

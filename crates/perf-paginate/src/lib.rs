@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod condition;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -7,12 +9,14 @@ mod cursor;
 mod error;
 mod filter;
 mod limits;
+mod links;
 mod order;
 mod page;
 mod paginator;
 mod query;
 mod request;
 mod schema;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod seek;
 mod source;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -58,11 +62,12 @@ pub use perf_macros::Resource;
 pub use query::PageQuery;
 pub use request::PageRequest;
 pub use schema::{Field, Resource, Schema, SchemaBuilder};
-pub use seek::{Position, SeekForm};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use seek::SeekForm;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use source::{Backend, SqlSource};
-pub use source::{Origin, PageSource, Selection, SliceSource};
-pub use value::{FieldValue, Kind, Value};
+pub use source::{Origin, PageSource, Position, Selection, SliceSource};
+pub use value::{FieldValue, Kind, Timestamp, Value};
 
 /// What derived code names. Not part of the public interface.
 #[doc(hidden)]

@@ -28,7 +28,8 @@ pub struct Limits {
     pub max_list: usize,
     /// Longest text or bytes in a filter, in bytes: 1,000. Databases refuse patterns far longer.
     pub max_value: usize,
-    /// Longest cursor, in characters: 1,024.
+    /// Longest cursor, in characters: 1,024. A longer one is refused, and not made:
+    /// [`PageInfo::next`](crate::PageInfo::next) is then `None`.
     pub max_cursor: usize,
 }
 

@@ -45,7 +45,7 @@ pub enum Nulls {
 /// ```
 /// use perf_paginate::{Direction, Nulls, SortKey};
 ///
-/// let key = SortKey::parse("-dep_delay").nulls(Nulls::First);
+/// let key = SortKey::parse("-dep_delay:nulls_first");
 /// assert_eq!(key, SortKey::descending("dep_delay").nulls(Nulls::First));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,13 +79,20 @@ impl SortKey {
         }
     }
 
-    /// Reads `field` as ascending and `-field` as descending.
+    /// Reads `field` as ascending and `-field` as descending; behind either, `:nulls_first` or
+    /// `:nulls_last` places NULLs.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        match text.strip_prefix('-') {
+        let (text, nulls) = match text.rsplit_once(':') {
+            Some((text, "nulls_first")) => (text, Nulls::First),
+            Some((text, "nulls_last")) => (text, Nulls::Last),
+            _ => (text, Nulls::default()),
+        };
+        let key = match text.strip_prefix('-') {
             Some(field) => Self::descending(field.to_owned()),
             None => Self::ascending(text.to_owned()),
-        }
+        };
+        key.nulls(nulls)
     }
 
     /// Where NULLs go.

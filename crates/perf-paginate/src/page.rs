@@ -27,9 +27,12 @@ pub struct PageInfo {
     /// Whether rows precede.
     pub has_prev: bool,
     /// Leads to the page that follows, if one does.
+    ///
+    /// `None` beside a true `has_next`: the last row's sort values exceed `Limits::max_cursor`. A page of another
+    /// size ends at another row; `Paginator::items` and pages by offset need no cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Cursor>,
-    /// Leads to the page that precedes, if one does.
+    /// Leads to the page that precedes, if one does; as `next`, with the first row's sort values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prev: Option<Cursor>,
 }

@@ -7,10 +7,10 @@ use crate::order::TotalOrder;
 use crate::page::{CountMode, Page, PageInfo, Total};
 use crate::query::PageQuery;
 use crate::request::{Checker, PageRequest, Start};
-use crate::seek::Position;
-use crate::source::{Origin, PageSource, Selection};
+use crate::source::{Origin, PageSource, Position, Selection};
 use crate::value::Value;
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 
 /// Checks queries and fetches pages. Clones share the source.
@@ -76,10 +76,16 @@ impl<S: PageSource> Paginator<S> {
     ///
     /// # Errors
     ///
-    /// Those of a filter in a request, less the allow-list's and the limits'.
+    /// Those of a filter in a request, less the allow-list's and the limits';
+    /// [`Error::OperatorNotAllowed`] still, where a part of text is looked for in another kind.
     pub fn restricted(&self, filter: &Filter) -> Result<Self, Error> {
         let layout = self.source.schema().layout();
-        let added = Condition::resolve(layout, filter, Author::Service, &self.limits)?;
+        let added = Condition::resolve(
+            layout,
+            slice::from_ref(filter),
+            Author::Service,
+            &self.limits,
+        )?;
         Ok(Self {
             restriction: Arc::new(self.restriction.and(&added)),
             ..self.clone()
@@ -128,23 +134,31 @@ impl<S: PageSource> Paginator<S> {
     /// # Errors
     ///
     /// [`Error::Backend`] when the source fails, [`Error::ForeignRequest`] when the request was checked
-    /// against another resource, [`Error::CursorTooLong`] when a row's sort values exceed a cursor.
+    /// for another resource, restriction or scope.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the read and changes nothing.
     pub async fn fetch(&self, request: &PageRequest) -> Result<Page<S::Item>, Error> {
-        if request.bound[0] != self.resource {
+        if !self.has_checked(request) {
             return Err(Error::ForeignRequest);
         }
         let stretch = self.stretch(request).await?;
         let total = self.total(request, &stretch).await?;
-        let info = self.info(request, &stretch)?;
+        let info = self.info(request, &stretch);
         Ok(Page {
             items: stretch.rows,
             info,
             total,
         })
+    }
+
+    /// Whether the request was checked here, or by a paginator that shows the same rows to the same scope.
+    fn has_checked(&self, request: &PageRequest) -> bool {
+        let [resource, _, _, scope] = request.bound;
+        resource == self.resource
+            && scope == cursor::hash(self.scope.as_bytes())
+            && request.restriction == self.restriction.fingerprint()
     }
 
     /// The rows that follow `place` in the order, without asking what precedes.
@@ -164,39 +178,15 @@ impl<S: PageSource> Paginator<S> {
     }
 
     async fn stretch(&self, request: &PageRequest) -> Result<Stretch<S::Item>, Error> {
-        let size = u64::from(request.size);
-        let (origin, backward) = match &request.start {
-            Start::Offset(offset) => (Origin::Skipping(*offset), false),
-            Start::Place(Place {
-                backward,
-                values: None,
-            }) => (Origin::Beginning, *backward),
-            Start::Place(Place {
-                backward,
-                values: Some(values),
-            }) => (
-                Origin::At(Position {
-                    values,
-                    inclusive: true,
-                }),
-                *backward,
-            ),
-        };
+        let (origin, backward) = request.origin();
         let order = if backward {
             &request.order.reversed()
         } else {
             &request.order
         };
-        // One row beyond the page tells whether more follow; the row that a cursor was made from, read
-        // again, tells that something precedes.
-        let extra = if matches!(origin, Origin::At(_)) {
-            2
-        } else {
-            1
-        };
-        let mut rows = self.rows(request, order, origin, size + extra).await?;
+        let mut rows = self.rows(request, order, origin, request.reach()).await?;
         let behind = self.behind(request, origin, order, &mut rows).await?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let size = usize::try_from(request.size).unwrap_or(usize::MAX);
         let ahead = rows.len() > size;
         rows.truncate(size);
         if backward {
@@ -294,7 +284,8 @@ impl<S: PageSource> Paginator<S> {
                 .await
                 .map(Total::Exact),
             CountMode::Capped(cap) => {
-                let at_most = Some(cap.saturating_add(1));
+                let cap = cap.min(MAX_CAP);
+                let at_most = Some(cap + 1);
                 let rows = self.source.count(&request.condition, at_most).await?;
                 Ok(if rows > cap {
                     Total::AtLeast(cap)
@@ -305,7 +296,7 @@ impl<S: PageSource> Paginator<S> {
         }
     }
 
-    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> Result<PageInfo, Error> {
+    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> PageInfo {
         let offset = match request.start {
             Start::Offset(offset) => Some(offset),
             Start::Place(_) => None,
@@ -318,31 +309,34 @@ impl<S: PageSource> Paginator<S> {
             };
             exists
                 .then(|| self.cursor(request, backward, row))
-                .transpose()
+                .flatten()
         };
-        Ok(PageInfo {
+        PageInfo {
             size: request.size,
             offset,
             has_next: stretch.has_next,
             has_prev: stretch.has_prev,
-            next: cursor(stretch.has_next, false)?,
-            prev: cursor(stretch.has_prev, true)?,
-        })
+            next: cursor(stretch.has_next, false),
+            prev: cursor(stretch.has_prev, true),
+        }
     }
 
-    /// A cursor past `row`. Beside an empty page lie all rows there are, so the walk back from it starts
-    /// at their edge.
+    /// A cursor past `row`, unless its sort values exceed one. Beside an empty page lie all rows there are,
+    /// so the walk back from it starts at their edge.
     fn cursor(
         &self,
         request: &PageRequest,
         backward: bool,
         row: Option<&S::Item>,
-    ) -> Result<Cursor, Error> {
+    ) -> Option<Cursor> {
         let values = row.map(|row| request.order.values_of(self.source.schema(), row));
         let place = Place { backward, values };
         cursor::write(&*self.codec, &request.bound, &place, self.limits.max_cursor)
     }
 }
+
+/// The most rows that a statement can be told to count, less the one that tells of more.
+const MAX_CAP: u64 = i64::MAX.unsigned_abs() - 1;
 
 /// The rows of a page and what lies around them.
 struct Stretch<T> {

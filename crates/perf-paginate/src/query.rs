@@ -1,7 +1,12 @@
+mod parameters;
+
 use crate::cursor::Cursor;
+use crate::error::Error;
 use crate::filter::Filter;
 use crate::order::SortKey;
 use crate::page::CountMode;
+use parameters::{Parameters, wrong};
+use percent_encoding::percent_decode_str;
 
 /// What a client asks for, unchecked.
 ///
@@ -33,10 +38,80 @@ impl PageQuery {
         Self::default()
     }
 
-    /// Sorts by fields parted by commas, each descending behind a `-`. Replaces an earlier sort.
+    /// Reads a URL's query string.
+    ///
+    /// | parameter | meaning |
+    /// |---|---|
+    /// | `page=2`, or `offset=40`, or `cursor=…` | where to start |
+    /// | `size=20`, or `per_page`, or `limit` | rows on a page |
+    /// | `sort=-created_at,name` | as [`SortKey::parse`], in sequence |
+    /// | `sort_by=name&sort_order=desc` | the same in other words |
+    /// | `filter[origin]=JFK`, `filter[delay][gte]=60` | conditions, which must all hold |
+    /// | `filter[origin][in]=JFK,EWR` | one of a list |
+    /// | `filters={"delay": {"operator": "gte", "value": 60}}` | the same as JSON |
+    ///
+    /// Other parameters are the application's own and are ignored.
+    ///
+    /// # Errors
+    ///
+    /// A parameter that cannot be read, or is there twice; [`Error::status`] is 400.
+    ///
+    /// ```
+    /// use perf_paginate::{Filter, PageQuery};
+    ///
+    /// let query = PageQuery::parse("sort=-dep_delay&filter[origin]=JFK&size=50&theme=dark")?;
+    /// assert_eq!(query, PageQuery::new().sort("-dep_delay").filter(Filter::eq("origin", "JFK")).size(50));
+    /// assert!(PageQuery::parse("size=many").is_err());
+    /// # Ok::<(), perf_paginate::Error>(())
+    /// ```
+    pub fn parse(query: &str) -> Result<Self, Error> {
+        let mut parameters = Parameters::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name)?, decoded(value)?);
+            match name.strip_prefix("filter[") {
+                Some(rest) => {
+                    let (field, operator) = bracketed(rest).ok_or_else(|| malformed(&name))?;
+                    parameters.filter(field, operator, &value)?;
+                }
+                None if name == "filter" => return Err(malformed(&name)),
+                None => parameters.text(&name, &value)?,
+            }
+        }
+        parameters.finish()
+    }
+
+    /// Reads a JSON object with the parameters of [`PageQuery::parse`], `filters` as an object.
+    ///
+    /// # Errors
+    ///
+    /// As [`PageQuery::parse`].
+    ///
+    /// ```
+    /// use perf_paginate::{Filter, PageQuery};
+    ///
+    /// let late = r#"{"size": 5, "filters": {"delay": {"operator": "gte", "value": 60}}}"#;
+    /// let query = PageQuery::from_json(late)?;
+    /// assert_eq!(query, PageQuery::new().size(5).filter(Filter::gte("delay", 60_i64)));
+    /// # Ok::<(), perf_paginate::Error>(())
+    /// ```
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let json: serde_json::Value =
+            serde_json::from_str(json).map_err(|_| wrong("request", "a JSON object"))?;
+        let object = json
+            .as_object()
+            .ok_or_else(|| wrong("request", "a JSON object"))?;
+        let mut parameters = Parameters::default();
+        for (name, value) in object {
+            parameters.json(name, value)?;
+        }
+        parameters.finish()
+    }
+
+    /// Sorts by fields parted by commas, each as [`SortKey::parse`] reads it. Replaces an earlier sort.
     #[must_use]
     pub fn sort(self, fields: &str) -> Self {
-        self.sort_by(fields.split(',').map(|field| SortKey::parse(field.trim())))
+        self.sort_by(parameters::keys(fields))
     }
 
     /// Sorts by these keys. Replaces an earlier sort.
@@ -94,4 +169,24 @@ impl PageQuery {
         self.count = Some(mode);
         self
     }
+}
+
+/// `field]` or `field][operator]`.
+fn bracketed(rest: &str) -> Option<(&str, &str)> {
+    let inside = rest.strip_suffix(']')?;
+    let (field, operator) = inside.split_once("][").unwrap_or((inside, "eq"));
+    let plain = |part: &str| !part.is_empty() && !part.contains(['[', ']']);
+    (plain(field) && plain(operator)).then_some((field, operator))
+}
+
+fn malformed(name: &str) -> Error {
+    wrong(name, "the form filter[field] or filter[field][operator]")
+}
+
+fn decoded(text: &str) -> Result<String, Error> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded
+        .map(Into::into)
+        .map_err(|_| wrong("query string", "UTF-8"))
 }

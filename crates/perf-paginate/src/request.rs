@@ -8,6 +8,7 @@ use crate::order::TotalOrder;
 use crate::page::CountMode;
 use crate::query::PageQuery;
 use crate::schema::Layout;
+use crate::source::{Origin, Position};
 
 /// A checked [`PageQuery`], ready to be fetched any number of times.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub struct PageRequest {
     pub(crate) size: u32,
     pub(crate) count: CountMode,
     pub(crate) bound: Bound,
+    /// The restriction that the condition includes, by its fingerprint.
+    pub(crate) restriction: [u8; 8],
 }
 
 /// Where a page starts, or ends.
@@ -32,6 +35,38 @@ impl PageRequest {
     #[must_use]
     pub const fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Where the page starts, and whether that is its far end.
+    pub(crate) fn origin(&self) -> (Origin<'_>, bool) {
+        match &self.start {
+            Start::Offset(offset) => (Origin::Skipping(*offset), false),
+            Start::Place(Place {
+                backward,
+                values: None,
+            }) => (Origin::Beginning, *backward),
+            Start::Place(Place {
+                backward,
+                values: Some(values),
+            }) => (
+                Origin::At(Position {
+                    values,
+                    inclusive: true,
+                }),
+                *backward,
+            ),
+        }
+    }
+
+    /// How many rows are read for the page: one beyond it tells whether more follow; the row that a
+    /// cursor was made from, read again, tells that something precedes.
+    pub(crate) fn reach(&self) -> u64 {
+        let extra = if matches!(self.origin().0, Origin::At(_)) {
+            2
+        } else {
+            1
+        };
+        u64::from(self.size) + extra
     }
 
     /// The order of rows.
@@ -82,18 +117,12 @@ impl Checker<'_> {
             size,
             count,
             bound,
+            restriction: self.restriction.fingerprint(),
         })
     }
 
     fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
-        let asked = match query.filters.as_slice() {
-            [] => Condition::always(),
-            [filter] => Condition::resolve(self.layout, filter, Author::Client, self.limits)?,
-            filters => {
-                let all = crate::filter::Filter::All(filters.to_vec());
-                Condition::resolve(self.layout, &all, Author::Client, self.limits)?
-            }
-        };
+        let asked = Condition::resolve(self.layout, &query.filters, Author::Client, self.limits)?;
         Ok(self.restriction.and(&asked))
     }
 
@@ -113,13 +142,11 @@ impl Checker<'_> {
     fn bound(&self, order: &TotalOrder, condition: &Condition) -> Bound {
         let mut sort = Vec::new();
         order.encode(&mut sort);
-        let mut filter = Vec::new();
-        condition.encode(&mut filter);
         let scope = self.scope.as_bytes();
         [
             self.resource,
             cursor::hash(&sort),
-            cursor::hash(&filter),
+            condition.fingerprint(),
             cursor::hash(scope),
         ]
     }

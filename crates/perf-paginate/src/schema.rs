@@ -87,6 +87,17 @@ impl<T> Schema<T> {
         &self.shared.layout.name
     }
 
+    /// The table's name, as a source writes it.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.shared.layout.table
+    }
+
+    /// Every column that a source selects.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.shared.layout.columns.iter().map(AsRef::as_ref)
+    }
+
     pub(crate) fn new(layout: Layout, readers: Vec<Reader<T>>) -> Self {
         Self {
             shared: Arc::new(Shared { layout, readers }),

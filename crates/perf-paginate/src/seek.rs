@@ -13,9 +13,12 @@
 //! No form wins everywhere, so a [`SeekForm`] is chosen per database. What follows a position is cut into
 //! [`Segment`]s: disjoint stretches of rows, each one index range, which in sequence are the rest of the
 //! walk. A nullable sort key adds a segment for its NULLs instead of an `OR … IS NULL`, which no planner
-//! seeks; so either placement of NULLs works from a plain index.
+//! seeks; so either placement of NULLs works from a plain index, for the first key. A later key's NULLs are
+//! cut off only in the group that the position lies in. The groups after it are one segment, since there may
+//! be any number of them, so there the index has to say where the NULLs are.
 
 use crate::order::{OrderKey, TotalOrder};
+use crate::source::Position;
 use crate::value::Value;
 use perf_core::Dialect;
 
@@ -65,16 +68,6 @@ pub(crate) enum Range {
         form: SeekForm,
         inclusive: bool,
     },
-}
-
-/// A place between rows, where a walk starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Position<'a> {
-    /// The values of the order's fields at the place.
-    pub values: &'a [Value],
-    /// Whether a row with exactly these values belongs to the walk.
-    pub inclusive: bool,
 }
 
 /// Cuts the rows of `order`, from `position` on, into segments.

@@ -17,7 +17,7 @@ use crate::condition::Condition;
 use crate::error::Error;
 use crate::order::TotalOrder;
 use crate::schema::Schema;
-use crate::seek::Position;
+use crate::value::Value;
 use async_trait::async_trait;
 
 pub use memory::SliceSource;
@@ -80,4 +80,14 @@ pub enum Origin<'a> {
     Skipping(u64),
     /// At a place in the order.
     At(Position<'a>),
+}
+
+/// A place between rows, where a walk starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Position<'a> {
+    /// The values of the order's fields at the place.
+    pub values: &'a [Value],
+    /// Whether a row with exactly these values belongs to the walk.
+    pub inclusive: bool,
 }

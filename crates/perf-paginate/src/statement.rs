@@ -1,9 +1,9 @@
 //! SQL text for a page, as one pure function per shape.
 //!
-//! The planner fixes a handful of shapes, so they are written here in full, and a query builder would
-//! add a tree to build and to walk for each page. Identifiers come from the declaration and are quoted; every value
-//! is bound; the text depends on the request's shape alone, so that a connection's cache of prepared
-//! statements holds it.
+//! The planner fixes a handful of shapes, so they are written here in full: a query builder would add a
+//! tree to build and to walk for each page. Identifiers come from the declaration and are quoted; every
+//! value is bound; the text depends on the request's shape alone, so that a connection's cache of
+//! prepared statements holds it.
 //!
 //! Segments become one `UNION ALL` of limited branches where the database runs branches lazily and in
 //! sequence, as PostgreSQL and SQLite do: a branch whose predecessors filled the page is never started.
@@ -82,16 +82,11 @@ impl Shape<'_> {
     /// `limit` rows after the first `offset`.
     pub(crate) fn page(&self, order: &TotalOrder, limit: u64, offset: u64) -> Statement {
         let mut writer = Writer::new(self);
-        writer.segment(
-            order,
-            &Segment {
-                fixed: Vec::new(),
-                range: Range::Whole,
-            },
-            limit,
-        );
-        writer.sql.push_str(" OFFSET ");
-        writer.bind(Value::UInt(offset));
+        let segment = Segment {
+            fixed: Vec::new(),
+            range: Range::Whole,
+        };
+        writer.deferred(order, &segment, limit, Some(offset));
         writer.finish()
     }
 
@@ -138,19 +133,61 @@ impl<'a> Writer<'a> {
     }
 
     fn segment(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
-        self.sql.push_str("SELECT ");
-        self.list(", ", &self.shape.layout.columns, |writer, column| {
-            writer.identifier(column)
-        });
+        let sought = !segment.fixed.is_empty() && matches!(segment.range, Range::After { .. });
+        if sought && !self.shape.dialect.seeks_row_values() {
+            return self.deferred(order, segment, limit, None);
+        }
+        self.columns();
         self.source(Some(segment), order.keys());
         self.order_by(&order.keys()[segment.fixed.len()..], &segment.range);
         self.limit(limit);
     }
 
+    /// Only keys are sought, or skipped, and rows are fetched for those found.
+    ///
+    /// Rows before an offset are then counted in the index and never fetched. And beside an equality,
+    /// MySQL and MariaDB weigh the range that follows against reading the whole table, without regard to
+    /// the limit, and then read all rows that are equal; for keys alone the index holds everything, so
+    /// the range always wins.
+    fn deferred(&mut self, order: &TotalOrder, segment: &Segment, limit: u64, offset: Option<u64>) {
+        let keys = &order.keys()[segment.fixed.len()..];
+        self.columns();
+        self.sql.push_str(" FROM ");
+        self.table();
+        self.sql.push_str(" JOIN (SELECT ");
+        self.key();
+        self.source(Some(segment), order.keys());
+        self.order_by(keys, &segment.range);
+        self.limit(limit);
+        if let Some(offset) = offset {
+            self.sql.push_str(" OFFSET ");
+            self.bind(Value::UInt(offset));
+        }
+        self.sql.push_str(") AS seek USING (");
+        self.key();
+        self.sql.push(')');
+        self.order_by(keys, &segment.range);
+    }
+
+    fn columns(&mut self) {
+        let layout = self.shape.layout;
+        self.sql.push_str("SELECT ");
+        self.list(", ", &layout.columns, Self::identifier);
+    }
+
+    fn key(&mut self) {
+        let layout = self.shape.layout;
+        self.list(", ", &layout.key, |writer, field| writer.field(*field));
+    }
+
+    fn table(&mut self) {
+        self.list(".", self.shape.layout.table.split('.'), Self::identifier);
+    }
+
     /// `FROM … WHERE …`
     fn source(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) {
         self.sql.push_str(" FROM ");
-        self.list(".", self.shape.layout.table.split('.'), Self::identifier);
+        self.table();
         let before = self.sql.len();
         if *self.shape.condition != Condition::always() {
             self.conjunction(before);
@@ -195,7 +232,11 @@ impl<'a> Writer<'a> {
         self.list(", ", keys.iter().enumerate(), |writer, (position, key)| {
             let placed =
                 (position == 0 && !may_be_null) || key.is_natural(dialect.sorts_nulls_last());
-            if !placed && !dialect.has_nulls_placement() {
+            // An index of SQLite has no placement of its own, but it may have this expression. The first
+            // key needs none: SQLite reads its NULLs apart.
+            let in_words =
+                dialect.has_nulls_placement() && (dialect != Dialect::Sqlite || position == 0);
+            if !placed && !in_words {
                 writer.field(key.field);
                 writer.sql.push_str(if key.nulls_first {
                     " IS NULL DESC, "
@@ -207,7 +248,7 @@ impl<'a> Writer<'a> {
             writer
                 .sql
                 .push_str(if key.descending { " DESC" } else { "" });
-            if !placed && dialect.has_nulls_placement() {
+            if !placed && in_words {
                 writer.sql.push_str(if key.nulls_first {
                     " NULLS FIRST"
                 } else {

@@ -4,7 +4,15 @@
 //! the page boundary. So a [`Value`] keeps what the row held, and the order of two values is decided in
 //! one place for the in-memory source, while a database decides for itself.
 
+#[cfg(feature = "chrono")]
+mod chrono;
+mod timestamp;
+#[cfg(feature = "uuid")]
+mod uuid;
+
 use std::cmp::Ordering;
+
+pub use timestamp::Timestamp;
 
 /// One value of a row, a filter or a cursor.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +32,10 @@ pub enum Value {
     Text(String),
     /// Bytes, sorted as unsigned.
     Bytes(Vec<u8>),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A UUID, sorted by its bytes.
+    Uuid([u8; 16]),
 }
 
 /// What a field holds when it is not NULL.
@@ -42,6 +54,13 @@ pub enum Kind {
     Text,
     /// [`Value::Bytes`]; a request writes them in hexadecimal.
     Bytes,
+    /// [`Value::Timestamp`]; a request writes it as [`Timestamp::parse`] reads it.
+    ///
+    /// The column is `timestamptz` on PostgreSQL, `DATETIME(6)` in UTC on MySQL and MariaDB, and on SQLite
+    /// text as `chrono` writes it through sqlx: `2013-01-01T05:00:00+00:00`.
+    Timestamp,
+    /// [`Value::Uuid`]; the column is `uuid` on PostgreSQL, else 16 bytes.
+    Uuid,
 }
 
 impl Kind {
@@ -55,6 +74,8 @@ impl Kind {
             Self::Float => "a number",
             Self::Text => "text",
             Self::Bytes => "hexadecimal bytes",
+            Self::Timestamp => "an RFC 3339 timestamp",
+            Self::Uuid => "a UUID",
         }
     }
 }
@@ -107,6 +128,8 @@ field_values! {
     f32 => Float, f64 => Float,
     String => Text,
     Vec<u8> => Bytes,
+    Timestamp => Timestamp,
+    [u8; 16] => Uuid,
 }
 
 impl Value {
@@ -134,6 +157,8 @@ impl Value {
             (Self::Float(a), Self::Float(b)) => a.partial_cmp(b),
             (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
             (Self::Bytes(a), Self::Bytes(b)) => Some(a.cmp(b)),
+            (Self::Timestamp(a), Self::Timestamp(b)) => Some(a.cmp(b)),
+            (Self::Uuid(a), Self::Uuid(b)) => Some(a.cmp(b)),
             _ => None,
         }
     }
@@ -144,7 +169,9 @@ impl Value {
             (Kind::Bool, value @ Self::Bool(_))
             | (Kind::Int, value @ Self::Int(_))
             | (Kind::UInt, value @ Self::UInt(_))
-            | (Kind::Bytes, value @ Self::Bytes(_)) => Some(value),
+            | (Kind::Bytes, value @ Self::Bytes(_))
+            | (Kind::Timestamp, value @ Self::Timestamp(_))
+            | (Kind::Uuid, value @ Self::Uuid(_)) => Some(value),
             (Kind::Float, Self::Float(value)) => value.is_finite().then_some(Self::Float(value)),
             (Kind::Text, Self::Text(text)) => (!text.contains('\0')).then_some(Self::Text(text)),
             (Kind::Int, Self::UInt(value)) => i64::try_from(value).ok().map(Self::Int),
@@ -173,6 +200,8 @@ impl Value {
                 .map(Self::Float),
             Kind::Text => Some(Self::Text(text.to_owned())),
             Kind::Bytes => from_hex(text).map(Self::Bytes),
+            Kind::Timestamp => Timestamp::parse(text).map(Self::Timestamp),
+            Kind::Uuid => from_uuid(text).map(Self::Uuid),
         }
     }
 
@@ -186,6 +215,11 @@ impl Value {
             Self::Float(value) => tagged(bytes, 4, &value.to_bits().to_be_bytes()),
             Self::Text(text) => sized(bytes, 5, text.as_bytes()),
             Self::Bytes(content) => sized(bytes, 6, content),
+            Self::Timestamp(moment) => {
+                tagged(bytes, 7, &moment.seconds().to_be_bytes());
+                bytes.extend_from_slice(&moment.nanos().to_be_bytes());
+            }
+            Self::Uuid(content) => tagged(bytes, 8, content),
         }
     }
 
@@ -203,6 +237,14 @@ impl Value {
             [4] => Self::Float(f64::from_bits(u64::from_be_bytes(take(bytes)?))),
             [5] => Self::Text(String::from_utf8(take_sized(bytes)?.to_vec()).ok()?),
             [6] => Self::Bytes(take_sized(bytes)?.to_vec()),
+            [7] => {
+                let seconds = i64::from_be_bytes(take(bytes)?);
+                Self::Timestamp(Timestamp::from_unix(
+                    seconds,
+                    u32::from_be_bytes(take(bytes)?),
+                ))
+            }
+            [8] => Self::Uuid(take(bytes)?),
             _ => return None,
         })
     }
@@ -226,6 +268,8 @@ impl Value {
             Self::Float(_) => Kind::Float,
             Self::Text(_) => Kind::Text,
             Self::Bytes(_) => Kind::Bytes,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Uuid(_) => Kind::Uuid,
         })
     }
 }
@@ -273,6 +317,16 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     )
 }
 
+/// 32 digits, parted by hyphens as usual or not at all.
+fn from_uuid(text: &str) -> Option<[u8; 16]> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let usual = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);
+    if !usual && parts.len() != 1 {
+        return None;
+    }
+    from_hex(&parts.concat())?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +341,9 @@ mod tests {
             (-1e300..1e300).prop_map(Value::Float),
             any::<String>().prop_map(Value::Text),
             any::<Vec<u8>>().prop_map(Value::Bytes),
+            (any::<i64>(), 0_u32..1_000_000_000)
+                .prop_map(|(seconds, nanos)| Timestamp::from_unix(seconds, nanos).into()),
+            any::<[u8; 16]>().prop_map(Value::Uuid),
         ]
     }
 
@@ -320,6 +377,13 @@ mod tests {
             Some(Value::Bytes(vec![0x0f, 0xa0]))
         );
         assert_eq!(text("0fA").coerced(Kind::Bytes), None);
+        let uuid = "00112233-4455-6677-8899-aabbccddeeff";
+        assert_eq!(
+            text(uuid).coerced(Kind::Uuid),
+            text(&uuid.replace('-', "")).coerced(Kind::Uuid)
+        );
+        assert!(text(uuid).coerced(Kind::Uuid).is_some());
+        assert_eq!(text("0011-2233").coerced(Kind::Uuid), None);
         assert_eq!(text("a\0b").coerced(Kind::Text), None);
         assert_eq!(Value::UInt(u64::MAX).coerced(Kind::Int), None);
         assert_eq!(Value::Null.coerced(Kind::Int), None);

@@ -1,5 +1,5 @@
 use crate::error::{Elapsed, Phase, PoolError};
-use crate::exchange::{Enrolment, Outcome, Ticket, Waiter};
+use crate::exchange::{Enrolment, Outcome, Patience, Place, Ticket, Waiter};
 use crate::manager::Manager;
 use crate::pooled::Pooled;
 use crate::shared::{Refusal, Shared, Taken};
@@ -36,8 +36,7 @@ pin_project! {
                 && let Some(ticket) = this.pool.exchange.withdraw(this.waiter.as_ref())
             {
                 // It was served but never learnt of it: the next in line gets the resource.
-                let now = this.pool.settings.stamps.now();
-                this.pool.hand_on(ticket, now);
+                this.pool.hand_on(ticket);
             }
         }
     }
@@ -82,13 +81,16 @@ impl<'p, M: Manager> Acquire<'p, M> {
                 Limit::Within(duration) => now.saturating_add(duration),
                 Limit::Until(moment) => moment,
             };
-            let enrolment = this.pool.exchange.enrol(
-                this.waiter.as_ref(),
-                context.waker(),
-                deadline,
+            let place = Place {
+                patience: Patience {
+                    since: now,
+                    deadline,
+                },
                 seen,
-                settings.max_waiters,
-            );
+                max: settings.max_waiters,
+            };
+            let waiter = this.waiter.as_ref();
+            let enrolment = this.pool.exchange.enrol(waiter, context.waker(), place);
             match enrolment {
                 Enrolment::Queued { earliest } => {
                     *this.enrolled = Some(now);
@@ -138,16 +140,22 @@ impl<M: Manager> Shared<M> {
     }
 
     fn conclude(self: &Arc<Self>, outcome: Ended<M>, enrolled: Option<Moment>) -> Acquired<M> {
-        let now = self.settings.clock.now();
-        let waited = now.since(enrolled.unwrap_or(now));
+        let waited = || {
+            let now = self.settings.clock.now();
+            now.since(enrolled.unwrap_or(now))
+        };
         match outcome {
-            Outcome::Served(ticket) => {
-                self.counters.wait.record_duration(waited);
-                Ok(Pooled::new(self, self.restamp(ticket)))
-            }
+            Outcome::Served(ticket) => Ok(Pooled::new(self, self.restamp(ticket))),
             Outcome::Expired => {
                 self.counters.timeouts.fetch_add(1, Relaxed);
-                Err(PoolError::Timeout(Box::new(self.explain(waited))))
+                Err(PoolError::Timeout(Box::new(self.explain(waited()))))
+            }
+            Outcome::Shed => {
+                self.counters.shed.fetch_add(1, Relaxed);
+                Err(PoolError::Shed {
+                    waited: waited(),
+                    status: self.status(),
+                })
             }
             Outcome::Refused(refusal) => Err(refusal.into()),
         }

@@ -1,5 +1,6 @@
+use crate::errand::LEAST_DELAY;
 use crate::error::PoolError;
-use crate::exchange::{Exchange, IdleStack, Slots};
+use crate::exchange::{Exchange, IdleStack, Shedding, Slots};
 use crate::health::Limits;
 use crate::manager::Manager;
 use crate::pool::Pool;
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) min_idle: usize,
     pub(crate) max_connecting: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) shed_above: Option<Duration>,
     pub(crate) acquire_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) check_timeout: Duration,
@@ -55,6 +57,7 @@ impl<M: Manager> PoolBuilder<M> {
                 min_idle: 0,
                 max_connecting: 0,
                 max_waiters: 1_024,
+                shed_above: None,
                 acquire_timeout: Duration::from_secs(5),
                 connect_timeout: Duration::from_secs(10),
                 check_timeout: Duration::from_secs(1),
@@ -99,9 +102,18 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How many callers may wait; more are turned away at once. Default: 1,024.
+    /// How many callers may wait, at least 1, because a resource is created only for somebody who waits;
+    /// more are turned away at once. Default: 1,024.
     pub const fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.settings.max_waiters = max_waiters;
+        self
+    }
+
+    /// Turns away who waited longer than `target` when their turn comes, once somebody has been waiting
+    /// without a break for twice as long: under overload the others then wait about `target`, and not
+    /// all of them for ever. 50 ms suits most services. `None` for never, the default.
+    pub fn shed_above(mut self, target: impl Into<Option<Duration>>) -> Self {
+        self.settings.shed_above = target.into();
         self
     }
 
@@ -161,7 +173,9 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How attempts to create are spaced while they fail. Default: 100 ms to 2 s, full jitter.
+    /// How attempts to create are spaced while they fail, by 1 ms at least. Default: 100 ms to 2 s, full
+    /// jitter. The pool does not give up while somebody waits: after the last delay of a back-off with a
+    /// limit, its longest is repeated.
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
         self
@@ -197,7 +211,7 @@ impl<M: Manager> PoolBuilder<M> {
         let capacity = vacant.len();
         let shared = Shared {
             manager,
-            exchange: Exchange::new(max_size),
+            exchange: Exchange::new(max_size, settings.shed_above.map(Shedding::above)),
             slots,
             gauges: vacant.iter().map(|_| Gauge::default()).collect(),
             vacancies: AtomicUsize::new(capacity),
@@ -206,6 +220,7 @@ impl<M: Manager> PoolBuilder<M> {
                 chores: Vec::with_capacity(capacity),
                 gate: Moment::ORIGIN,
                 delays: settings.backoff.delays(fastrand::Rng::new()),
+                longest: LEAST_DELAY,
                 last_error: None,
                 hopeless: false,
             }),
@@ -234,6 +249,12 @@ impl<M: Manager> PoolBuilder<M> {
         }
         if self.max_connecting == Some(0) {
             return refuse("max_connecting", "must be at least 1");
+        }
+        if self.settings.max_waiters == 0 {
+            return refuse("max_waiters", "must be at least 1");
+        }
+        if self.settings.shed_above == Some(Duration::ZERO) {
+            return refuse("shed_above", "must not be zero");
         }
         if limits.max_uses == Some(0) {
             return refuse("max_uses", "must be at least 1");

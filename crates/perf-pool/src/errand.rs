@@ -2,12 +2,16 @@ use crate::exchange::Ticket;
 use crate::health::{CloseReason, Record};
 use crate::manager::{Fate, Manager};
 use crate::shared::{Item, Refusal, Shared};
-use crate::status::Stage;
+use crate::status::{Gauge, Stage};
 use perf_core::Moment;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// The least time between attempts to create that fail: one that fails at once must not keep its thread
+/// busy with nothing else.
+pub(crate) const LEAST_DELAY: Duration = Duration::from_millis(1);
 
 /// One piece of work on one slot, done by one task.
 ///
@@ -136,9 +140,7 @@ impl<M: Manager> Errand<M> {
         };
         if shared.settings.clock.now() < gate {
             if let Some(error) = hopeless {
-                shared
-                    .exchange
-                    .refuse_all(|| Refusal::Create(Arc::clone(&error)));
+                shared.refuse_unless_served(&error);
             }
             if !self.is_wanted() {
                 return false;
@@ -173,7 +175,7 @@ impl<M: Manager> Errand<M> {
             record.taken = now;
             let (retires, _) = record.retirement(&shared.settings.limits, true);
             shared.gauges[ticket.index()].set_retires(retires.as_nanos());
-            shared.hand_on(ticket, now);
+            shared.hand_on(ticket);
             shared.signal.notify_one();
         }
     }
@@ -193,19 +195,21 @@ impl<M: Manager> Drop for Errand<M> {
         if self.shared.slots.open(&ticket).is_some() {
             self.shared.destroy(&mut ticket, CloseReason::Broken);
         }
-        if std::thread::panicking() {
+        let was_connecting = self.shared.gauges[ticket.index()].stage() == Stage::Connecting;
+        let panicked = std::thread::panicking();
+        if panicked && was_connecting {
             self.shared.note_failure(None);
-            self.shared.vacate(ticket);
-        } else {
-            self.shared.vacate(ticket);
+        }
+        self.shared.vacate(ticket);
+        if !panicked {
             self.shared.runtime_lost(self.epoch);
         }
     }
 }
 
 impl<M: Manager> Shared<M> {
-    /// Delays further attempts. A permanent failure reaches everybody who waits; `None` is an attempt
-    /// that took too long or panicked.
+    /// Delays further attempts. A permanent failure reaches everybody who waits, unless there are others
+    /// to wait for; `None` is an attempt that took too long or panicked.
     fn note_failure(&self, error: Option<M::Error>) {
         self.counters
             .create_failures
@@ -218,7 +222,9 @@ impl<M: Manager> Shared<M> {
         let now = self.settings.clock.now();
         // Attempts that fail together widen the gap once, not once each.
         if now >= roster.gate {
-            let delay = roster.delays.next().unwrap_or_default();
+            let delay = roster.delays.next().unwrap_or(roster.longest);
+            let delay = delay.max(LEAST_DELAY);
+            roster.longest = roster.longest.max(delay);
             roster.gate = now.saturating_add(delay);
         }
         roster.hopeless = hopeless;
@@ -228,14 +234,28 @@ impl<M: Manager> Shared<M> {
         drop(roster);
         if let Some(error) = error.filter(|_| hopeless) {
             tracing::warn!(pool = %self.settings.name, %error, "creating a resource is hopeless");
+            self.refuse_unless_served(&error);
+        }
+    }
+
+    /// Turns everybody away, unless there are resources left whose return they may wait for.
+    fn refuse_unless_served(&self, error: &Arc<M::Error>) {
+        let is_left = |gauge: &Gauge| {
+            !matches!(
+                gauge.stage(),
+                Stage::Vacant | Stage::Connecting | Stage::Closing
+            )
+        };
+        if !self.gauges.iter().any(is_left) {
             self.exchange
-                .refuse_all(|| Refusal::Create(Arc::clone(&error)));
+                .refuse_all(|| Refusal::Create(Arc::clone(error)));
         }
     }
 
     fn note_success(&self) {
         let mut roster = self.roster.lock();
         roster.gate = Moment::ORIGIN;
+        roster.longest = LEAST_DELAY;
         roster.delays = self.settings.backoff.delays(fastrand::Rng::new());
         roster.last_error = None;
         roster.hopeless = false;

@@ -21,12 +21,24 @@ pub enum PoolError<E: Error + 'static> {
     /// As many as may wait already do.
     #[error("the queue is full ({0})")]
     QueueFull(Status),
+    /// More come than can be served, and the caller had stood in line too long when its turn came.
+    #[error("turned away after {waited:.1?}: the queue does not get shorter ({status})")]
+    Shed {
+        /// How long the caller waited.
+        waited: Duration,
+        /// The pool at that time.
+        status: Status,
+    },
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
     /// Resources are created by tasks, and the caller is in no tokio runtime that could run them.
     #[error("no tokio runtime runs that could create a resource")]
     NoRuntime,
+    /// The pool's own task panicked, and everybody who waited is told: its runtime has no timer, or the
+    /// pool's clock panicked.
+    #[error("the pool's task panicked; its runtime needs a timer (`enable_time`)")]
+    Panicked,
     /// A setting that makes no sense.
     #[error("{setting} {reason}")]
     Misconfigured {
@@ -69,7 +81,7 @@ impl<E: Error + 'static> PoolError<E> {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_)
+            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_) | Self::Shed { .. }
         )
     }
 
@@ -78,7 +90,7 @@ impl<E: Error + 'static> PoolError<E> {
     pub fn is_overload(&self) -> bool {
         match self {
             Self::Timeout(elapsed) => elapsed.phase == Phase::Queue,
-            Self::Exhausted(_) | Self::QueueFull(_) => true,
+            Self::Exhausted(_) | Self::QueueFull(_) | Self::Shed { .. } => true,
             _ => false,
         }
     }

@@ -24,18 +24,20 @@
 )]
 
 mod idle;
+mod shedding;
 mod slots;
 mod waiters;
 
 use crate::sync::{AtomicUsize, Mutex};
-use perf_core::Moment;
+use perf_core::{Histogram, Moment};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
 pub use idle::{IdleStack, Sighting};
+pub use shedding::Shedding;
 pub use slots::{Slots, Ticket};
-pub use waiters::{Outcome, Waiter, Waiters};
+pub use waiters::{Outcome, Patience, Waiter, Waiters};
 
 /// The meeting place of idle slots and waiting tasks. `F` is why a whole queue was refused.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct Exchange<F> {
     queue: Mutex<Queue<F>>,
     /// The queue's length, to be read without its lock.
     waiting: AtomicUsize,
+    /// How long those waited who were served. Written under the queue's lock alone, so that no two
+    /// threads fight for its counters.
+    waits: Histogram,
+    shedding: Option<Shedding>,
 }
 
 #[derive(Debug)]
@@ -51,6 +57,18 @@ struct Queue<F> {
     waiters: Waiters<F>,
     /// When the next sweep is due, so that only an earlier deadline has to announce itself.
     next_sweep: Moment,
+    /// Since when somebody has been waiting without a break.
+    busy_since: Moment,
+}
+
+/// How somebody wants to stand in line.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub patience: Patience,
+    /// The caller's last pop, if what it popped turned out unusable.
+    pub seen: Option<Sighting>,
+    /// How many may wait at most.
+    pub max: usize,
 }
 
 /// What became of an attempt to enrol.
@@ -70,14 +88,17 @@ pub enum Enrolment {
 }
 
 impl<F> Exchange<F> {
-    pub fn new(slots: u32) -> Self {
+    pub fn new(slots: u32, shedding: Option<Shedding>) -> Self {
         Self {
             idle: IdleStack::new(slots),
             queue: Mutex::new(Queue {
                 waiters: Waiters::new(),
                 next_sweep: Moment::NEVER,
+                busy_since: Moment::ORIGIN,
             }),
             waiting: AtomicUsize::new(0),
+            waits: Histogram::new(),
+            shedding,
         }
     }
 
@@ -87,27 +108,23 @@ impl<F> Exchange<F> {
         self.idle.pop()
     }
 
-    /// Gives a usable slot to the first in line whose deadline is after `now`, or leaves it idle. After
-    /// [`Exchange::close`] it comes back as an error.
+    /// Gives a usable slot to the first in line whose deadline is to come, or leaves it idle. After
+    /// [`Exchange::close`] it comes back as an error. The clock is read only if somebody waits.
     #[inline]
-    pub fn offer(&self, ticket: Ticket, now: Moment) -> Result<(), Ticket> {
+    pub fn offer(&self, ticket: Ticket, now: impl FnOnce() -> Moment) -> Result<(), Ticket> {
         match self.idle.push(ticket) {
             Ok(()) => Ok(()),
-            Err(ticket) => self.serve(ticket, now),
+            Err(ticket) => self.serve(ticket, now()),
         }
     }
 
-    /// Lines `waiter` up, unless `max` already wait. It must be withdrawn before it is dropped.
-    ///
-    /// `seen` is the caller's last pop, if what it popped turned out unusable.
-    pub fn enrol(
-        &self,
-        waiter: Pin<&Waiter<F>>,
-        waker: &Waker,
-        deadline: Moment,
-        seen: Option<Sighting>,
-        max: usize,
-    ) -> Enrolment {
+    /// Lines `waiter` up, unless the line is full. It must be withdrawn before it is dropped.
+    pub fn enrol(&self, waiter: Pin<&Waiter<F>>, waker: &Waker, place: Place) -> Enrolment {
+        let Place {
+            patience,
+            seen,
+            max,
+        } = place;
         let mut queue = self.queue.lock();
         if self.idle.is_closed() {
             return Enrolment::Closed;
@@ -118,14 +135,17 @@ impl<F> Exchange<F> {
         if !self.idle.raise_waiters(seen) {
             return Enrolment::Retry;
         }
+        if queue.waiters.is_empty() {
+            queue.busy_since = patience.since;
+        }
         #[expect(unsafe_code, reason = "linking a waiter in place")]
         // SAFETY: the waiter is pinned, and its owner calls `withdraw` before it goes.
         unsafe {
-            queue.waiters.push_last(waiter, deadline, waker.clone());
+            queue.waiters.push_last(waiter, patience, waker.clone());
         }
         self.waiting.store(queue.waiters.len(), Relaxed);
-        let earliest = deadline < queue.next_sweep;
-        queue.next_sweep = queue.next_sweep.min(deadline);
+        let earliest = patience.deadline < queue.next_sweep;
+        queue.next_sweep = queue.next_sweep.min(patience.deadline);
         Enrolment::Queued { earliest }
     }
 
@@ -134,9 +154,13 @@ impl<F> Exchange<F> {
         if let Some(outcome) = waiter.take_outcome() {
             return Poll::Ready(outcome);
         }
+        // Wakers are somebody's code: they are cloned and dropped outside the lock.
+        let waker = context.waker().clone();
         let mut queue = self.queue.lock();
         if waiter.is_queued() {
-            queue.waiters.set_waker(waiter, context.waker());
+            let outdated = queue.waiters.set_waker(waiter, waker);
+            drop(queue);
+            drop(outdated);
             return Poll::Pending;
         }
         drop(queue);
@@ -148,14 +172,16 @@ impl<F> Exchange<F> {
         {
             let mut queue = self.queue.lock();
             if waiter.is_queued() {
-                queue.waiters.unlink(waiter);
+                let waker = queue.waiters.unlink(waiter);
                 self.shrunk(&queue);
+                drop(queue);
+                drop(waker);
                 return None;
             }
         }
         match waiter.take_outcome() {
             Some(Outcome::Served(ticket)) => Some(ticket),
-            Some(Outcome::Expired | Outcome::Refused(_)) | None => None,
+            Some(Outcome::Expired | Outcome::Shed | Outcome::Refused(_)) | None => None,
         }
     }
 
@@ -216,10 +242,15 @@ impl<F> Exchange<F> {
         self.waiting.load(Relaxed)
     }
 
+    /// How long those waited who were served.
+    pub const fn waits(&self) -> &Histogram {
+        &self.waits
+    }
+
     /// The slow path of [`Exchange::offer`]: somebody waits, or did a moment ago.
     fn serve(&self, mut ticket: Ticket, now: Moment) -> Result<(), Ticket> {
         // Two places, because the common case of one served waiter must not allocate.
-        let (mut expired_wakers, mut served_waker) = (Vec::new(), None);
+        let (mut turned_away, mut served) = (Vec::new(), None);
         let mut result = Ok(());
         let mut queue = self.queue.lock();
         loop {
@@ -227,21 +258,21 @@ impl<F> Exchange<F> {
                 result = Err(ticket);
                 break;
             }
-            let expired = queue
-                .waiters
-                .first_deadline()
-                .is_some_and(|deadline| deadline <= now);
-            if expired {
-                expired_wakers.extend(queue.waiters.settle_first(Outcome::Expired).ok().flatten());
+            if let Some(outcome) = self.impatience_of_first(&queue, now) {
+                turned_away.extend(queue.waiters.settle_first(outcome).ok().flatten());
                 continue;
+            }
+            if let Some(patience) = queue.waiters.first_patience() {
+                let waited = now.as_nanos().saturating_sub(patience.since.as_nanos());
+                self.waits.record_exclusive(waited);
             }
             match queue.waiters.settle_first(Outcome::Served(ticket)) {
                 Ok(waker) => {
-                    served_waker = waker;
+                    served = waker;
                     break;
                 }
                 Err(Outcome::Served(unclaimed)) => ticket = unclaimed,
-                Err(Outcome::Expired | Outcome::Refused(_)) => unreachable!("it was `Served`"),
+                Err(_) => unreachable!("it was `Served`"),
             }
             // Nobody is left. With the flag down under the lock, the push can fail only by closing.
             self.shrunk(&queue);
@@ -252,11 +283,18 @@ impl<F> Exchange<F> {
         }
         self.shrunk(&queue);
         drop(queue);
-        expired_wakers
-            .into_iter()
-            .chain(served_waker)
-            .for_each(Waker::wake);
+        turned_away.into_iter().chain(served).for_each(Waker::wake);
         result
+    }
+
+    /// Why the first in line is turned away instead of served, if it is.
+    fn impatience_of_first(&self, queue: &Queue<F>, now: Moment) -> Option<Outcome<F>> {
+        let patience = queue.waiters.first_patience()?;
+        if patience.deadline <= now {
+            return Some(Outcome::Expired);
+        }
+        let sheds = |shedding: Shedding| shedding.sheds(queue.busy_since, patience.since, now);
+        self.shedding.is_some_and(sheds).then_some(Outcome::Shed)
     }
 
     /// Publishes the queue's length, and lowers the flag with the last waiter.

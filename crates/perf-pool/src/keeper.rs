@@ -14,7 +14,7 @@ use crate::error::PoolError;
 use crate::exchange::Ticket;
 use crate::health::CloseReason;
 use crate::manager::Manager;
-use crate::shared::{Chore, Shared};
+use crate::shared::{Chore, Refusal, Shared};
 use crate::status::Stage;
 use perf_core::Moment;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 /// How soon to look again at a resource that was due for retirement while in use.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// Held by the keeper; dropped early only together with its runtime.
+/// Held by the keeper; dropped early only together with its runtime, or in a panic.
 struct Lease<M: Manager> {
     shared: Weak<Shared<M>>,
     epoch: u64,
@@ -34,6 +34,10 @@ struct Lease<M: Manager> {
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
+            if std::thread::panicking() {
+                // The next keeper would end the same way: nobody is left to wait for one.
+                shared.exchange.refuse_all(|| Refusal::Panicked);
+            }
             shared.runtime_lost(self.epoch);
         }
     }
@@ -174,7 +178,7 @@ impl<M: Manager> Shared<M> {
                 self.assign(ticket, Chore::Retire(reason));
             } else {
                 self.gauges[ticket.index()].set_retires(moment.as_nanos());
-                self.hand_on(ticket, now);
+                self.hand_on(ticket);
             }
         }
     }
@@ -186,7 +190,7 @@ impl<M: Manager> Shared<M> {
             if self.item_mut(&mut ticket).record.proven < failure {
                 self.assign(ticket, Chore::Suspect);
             } else {
-                self.hand_on(ticket, failure);
+                self.hand_on(ticket);
             }
         }
     }

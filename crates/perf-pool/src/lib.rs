@@ -10,7 +10,9 @@ mod exchange;
 pub mod exchange;
 mod health;
 mod keeper;
+mod lazy;
 mod manager;
+mod object_pool;
 mod pool;
 mod pooled;
 mod shared;
@@ -21,6 +23,7 @@ pub use acquire::Acquire;
 pub use builder::PoolBuilder;
 pub use error::{Elapsed, Phase, PoolError};
 pub use health::CloseReason;
+pub use lazy::{AsyncLazy, LazyError};
 #[cfg(feature = "mysql")]
 pub use manager::MySqlManager;
 #[cfg(feature = "postgres")]
@@ -30,6 +33,7 @@ pub use manager::SqlManager;
 #[cfg(feature = "sqlite")]
 pub use manager::SqliteManager;
 pub use manager::{Fate, FromFn, Manager, from_fn};
+pub use object_pool::{Loan, ObjectPool};
 pub use pool::Pool;
 pub use pooled::{Meta, Pooled};
 pub use status::{Metrics, Status};

@@ -101,7 +101,8 @@ pub trait Manager: Send + Sync + 'static {
     }
 
     /// Whether trying to create again may help. A permanent failure reaches everybody who waits at
-    /// once; a transient one is retried until their deadlines pass.
+    /// once, unless the pool has other resources that may be returned to them; a transient one is retried
+    /// until their deadlines pass.
     fn classify(&self, error: &Self::Error) -> Transience {
         let _unread = error;
         Transience::Transient

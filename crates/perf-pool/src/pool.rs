@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A pool of resources that are expensive to create. Clones are handles of the same pool.
 ///
@@ -51,9 +52,9 @@ impl<M: Manager> Pool<M> {
     /// # Errors
     ///
     /// [`PoolError::Timeout`] when the time has passed, [`PoolError::Create`] when resources cannot be
-    /// created and never will, [`PoolError::QueueFull`] when too many wait already, and
-    /// [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
-    /// outside a tokio runtime.
+    /// created and never will, [`PoolError::QueueFull`] when too many wait already, [`PoolError::Shed`]
+    /// under overload, and [`PoolError::Closed`]. [`PoolError::NoRuntime`] when something must be created or waited for
+    /// outside a tokio runtime, and [`PoolError::Panicked`] in one without a timer.
     ///
     /// # Cancel safety
     ///
@@ -131,6 +132,8 @@ impl<M: Manager> Pool<M> {
             shared.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
         }
         shared.ensure_keeper()?;
+        // The keeper may live elsewhere, but the grace is waited for here.
+        Handle::try_current().map_err(|_| PoolError::NoRuntime)?;
         let deadline = shared.settings.clock.sleep(grace);
         tokio::pin!(deadline);
         loop {
@@ -164,7 +167,8 @@ impl<M: Manager> Pool<M> {
     /// What the pool has done since it was built.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.counters.metrics(self.shared.acquired())
+        let wait = self.shared.exchange.waits().snapshot().summary();
+        self.shared.counters.metrics(self.shared.acquired(), wait)
     }
 
     /// The manager that the pool was built with.
@@ -231,6 +235,7 @@ impl<M: Manager> Inspect for Pool<M> {
             Sample::counter("acquired", metrics.acquired),
             Sample::counter("timeouts", metrics.timeouts),
             Sample::counter("refused", metrics.refused),
+            Sample::counter("shed", metrics.shed),
             Sample::counter("create_failures", metrics.create_failures),
             Sample::histogram("wait_seconds", metrics.wait),
             Sample::histogram("hold_seconds", metrics.hold),

@@ -10,6 +10,7 @@ use perf_core::backoff::Delays;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What a pool, its guards and its tasks share.
@@ -52,6 +53,7 @@ pub(crate) struct Item<R> {
 pub(crate) enum Refusal<E> {
     Create(Arc<E>),
     Closed,
+    Panicked,
 }
 
 /// Slots that nobody holds, and what the pool knows about creating more.
@@ -63,6 +65,8 @@ pub(crate) struct Roster<E> {
     /// Before this no resource is created, because the last attempts failed.
     pub(crate) gate: Moment,
     pub(crate) delays: Delays<'static>,
+    /// The longest of the delays so far, for the attempts that come after their end.
+    pub(crate) longest: Duration,
     pub(crate) last_error: Option<Arc<E>>,
     /// Whether the last failure was permanent.
     pub(crate) hopeless: bool,
@@ -141,7 +145,7 @@ impl<M: Manager> Shared<M> {
         match fitness {
             Fitness::Ready | Fitness::Check => {
                 self.gauges[ticket.index()].set_retires(retires.as_nanos());
-                self.hand_on(ticket, now);
+                self.hand_on(ticket);
             }
             Fitness::Reset => self.assign(ticket, Chore::Reset),
             Fitness::Retire(reason) => self.assign(ticket, Chore::Retire(reason)),
@@ -150,9 +154,9 @@ impl<M: Manager> Shared<M> {
 
     /// Gives a usable resource to the first in line, or leaves it idle.
     #[inline]
-    pub(crate) fn hand_on(&self, ticket: Ticket, now: Moment) {
+    pub(crate) fn hand_on(&self, ticket: Ticket) {
         self.gauges[ticket.index()].set_stage(Stage::Idle);
-        if let Err(ticket) = self.exchange.offer(ticket, now) {
+        if let Err(ticket) = self.exchange.offer(ticket, || self.settings.clock.now()) {
             self.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
         }
     }
@@ -239,11 +243,25 @@ impl<M: Manager> Shared<M> {
     }
 }
 
+impl<M: Manager> Drop for Shared<M> {
+    /// Drops what is left one by one: this may run in a guard's drop, which a destructor's panic must
+    /// not leave, and two panics at once would end the process.
+    fn drop(&mut self) {
+        let idle = self.exchange.drain();
+        let left = self.roster.get_mut().chores.drain(..);
+        for mut ticket in idle.into_iter().chain(left.map(|(ticket, _)| ticket)) {
+            let item = self.slots.open_mut(&mut ticket).take();
+            let _contained = catch_unwind(AssertUnwindSafe(|| drop(item)));
+        }
+    }
+}
+
 impl<E: std::error::Error> From<Refusal<E>> for PoolError<E> {
     fn from(refusal: Refusal<E>) -> Self {
         match refusal {
             Refusal::Create(error) => Self::Create(error),
             Refusal::Closed => Self::Closed,
+            Refusal::Panicked => Self::Panicked,
         }
     }
 }

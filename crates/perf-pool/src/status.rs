@@ -78,6 +78,8 @@ pub struct Metrics {
     pub timeouts: u64,
     /// Callers turned away because too many waited.
     pub refused: u64,
+    /// Callers turned away when their turn came, because of overload.
+    pub shed: u64,
     /// Resources given up, by reason; reasons that never occurred are left out.
     pub closed: Vec<(CloseReason, u64)>,
 }
@@ -85,13 +87,13 @@ pub struct Metrics {
 /// The counters behind [`Metrics`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) wait: Histogram,
     pub(crate) hold: Histogram,
     pub(crate) create: Histogram,
     pub(crate) check: Histogram,
     pub(crate) create_failures: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) shed: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
@@ -100,17 +102,18 @@ impl Counters {
         self.closed[reason as usize].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn metrics(&self, acquired: u64) -> Metrics {
+    pub(crate) fn metrics(&self, acquired: u64, wait: Summary) -> Metrics {
         let closed = CloseReason::ALL.into_iter().zip(&self.closed);
         Metrics {
             acquired,
-            wait: self.wait.snapshot().summary(),
+            wait,
             hold: self.hold.snapshot().summary(),
             create: self.create.snapshot().summary(),
             check: self.check.snapshot().summary(),
             create_failures: self.create_failures.load(Relaxed),
             timeouts: self.timeouts.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            shed: self.shed.load(Relaxed),
             closed: closed
                 .map(|(reason, count)| (reason, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0)

@@ -5,10 +5,20 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 use perf_core::Moment;
-use perf_pool::exchange::{Enrolment, Exchange, Outcome, Slots, Ticket, Waiter};
+use perf_pool::exchange::{Enrolment, Exchange, Outcome, Patience, Place, Slots, Ticket, Waiter};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+
+/// A place in a line without end or deadline.
+const PATIENT: Place = Place {
+    patience: Patience {
+        since: Moment::ORIGIN,
+        deadline: Moment::NEVER,
+    },
+    seen: None,
+    max: usize::MAX,
+};
 
 /// An exchange over cells that loom watches: two holders of one slot are a data race.
 struct Model {
@@ -20,9 +30,9 @@ impl Model {
     /// All `count` slots idle.
     fn new(count: u32) -> Arc<Self> {
         let (slots, tickets) = Slots::new(count, || 0);
-        let exchange = Exchange::new(count);
+        let exchange = Exchange::new(count, None);
         for ticket in tickets {
-            assert!(exchange.offer(ticket, Moment::ORIGIN).is_ok());
+            assert!(exchange.offer(ticket, || Moment::ORIGIN).is_ok());
         }
         Arc::new(Self { exchange, slots })
     }
@@ -34,10 +44,7 @@ impl Model {
                 return Poll::Ready(Some(ticket));
             }
             let waker = context.waker();
-            match self
-                .exchange
-                .enrol(waiter, waker, Moment::NEVER, None, usize::MAX)
-            {
+            match self.exchange.enrol(waiter, waker, PATIENT) {
                 Enrolment::Queued { .. } => return Poll::Pending,
                 Enrolment::Retry => {}
                 Enrolment::Full => unreachable!("the line has no end"),
@@ -81,7 +88,7 @@ impl Model {
     fn touch_and_return(&self, mut ticket: Ticket) {
         self.touch(&mut ticket);
         // After closing, the ticket comes back and the slot is the pool's to clear.
-        let _closed = self.exchange.offer(ticket, Moment::ORIGIN);
+        let _closed = self.exchange.offer(ticket, || Moment::ORIGIN);
     }
 }
 
@@ -89,7 +96,7 @@ fn served(outcome: Outcome<()>) -> Option<Ticket> {
     match outcome {
         Outcome::Served(ticket) => Some(ticket),
         Outcome::Refused(()) => None,
-        Outcome::Expired => panic!("no deadline has passed"),
+        Outcome::Expired | Outcome::Shed => panic!("no time passes"),
     }
 }
 

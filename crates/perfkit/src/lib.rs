@@ -13,3 +13,8 @@ pub use perf_paginate as paginate;
 pub use perf_pool as pool;
 #[cfg(feature = "profile")]
 pub use perf_profile as profile;
+
+/// Compiles and runs the example of the repository's front page.
+#[cfg(all(doctest, feature = "cache"))]
+#[doc = include_str!("../../../README.md")]
+mod front_page {}

@@ -19,6 +19,9 @@ const FUZZ_SECONDS: u32 = 5;
 /// Installs what is missing, then runs every kind of test.
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
+    // The tests of the examples start them as programs, in the profile of the tests.
+    let mut examples = workspace::cargo(["build", "--workspace", "--all-features", "--examples"]);
+    run::step("build examples", &mut examples)?;
     run::step("unit and integration tests", &mut tests())?;
     let mut doc = workspace::cargo(["test", "--doc", "--workspace", "--all-features"]);
     run::step("doc tests", &mut doc)?;

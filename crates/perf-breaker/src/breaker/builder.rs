@@ -8,6 +8,7 @@ use super::word::{Deadline, Tally};
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::sync::AtomicU64;
+use crate::timeline::Timeline;
 use crate::window::{CountWindow, TimeWindow, Window};
 use perf_core::Clock;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// | consecutive failures | 5, while the window holds fewer than 20 calls |
 /// | slow calls | not judged |
 /// | open time | 5 s, doubled to at most 60 s while probes fail, ±25 % |
-/// | probes | 3, of which 2 must succeed, each within the open time |
+/// | probes | 3, of which 2 must succeed, each within the open time at first |
 /// | call time-out | none |
 /// | re-admission | all calls at once |
 #[derive(Debug)]
@@ -140,7 +141,7 @@ impl<C> BreakerBuilder<C> {
         self
     }
 
-    /// Stays open for at most this long, however often the probes fail.
+    /// Stays open for at most this long, however often the probes fail and whatever a result asks for.
     pub const fn max_open(mut self, time: Duration) -> Self {
         self.settings.max_open = time;
         self
@@ -153,7 +154,7 @@ impl<C> BreakerBuilder<C> {
         self
     }
 
-    /// Lets so many calls pass to see whether it works again; 1 to 4,095.
+    /// Lets so many calls pass to see whether it works again; 1 to 1,023.
     pub const fn probes(mut self, probes: u16) -> Self {
         self.settings.probes = probes;
         self
@@ -166,7 +167,8 @@ impl<C> BreakerBuilder<C> {
     }
 
     /// Gives up on probes that have not reported after this long and gives out new ones; by default the
-    /// open time or the call time-out, whichever is longer.
+    /// open time or the call time-out, whichever is longer. Each time that probes hang, the next ones have
+    /// twice as long, up to an hour.
     pub const fn probe_lease(mut self, lease: Duration) -> Self {
         self.settings.probe_lease = Some(lease);
         self
@@ -174,6 +176,11 @@ impl<C> BreakerBuilder<C> {
 
     /// Ends a call after this long and counts it as failed. A call that its owner drops later than that
     /// has failed as well.
+    ///
+    /// # Panics
+    ///
+    /// On the default clock, a call that has to wait panics outside a tokio runtime with its timer, and
+    /// counts as failed. A [`clock`](Self::clock) with waits of its own needs none.
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.settings.timeout = Some(limit);
         self
@@ -197,7 +204,7 @@ impl<C> BreakerBuilder<C> {
 
     /// Reads time from `clock`.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Time::Other(Arc::new(clock));
+        self.clock = Time::Other(Arc::new(Timeline::begin(clock)));
         self
     }
 

@@ -11,7 +11,8 @@ pub enum Outcome {
     /// Nothing: the caller's own mistake, a cancellation. The call counts as if it had not been made; a
     /// probe gives its permit back.
     Ignore,
-    /// It does not, and says for how long: a `Retry-After`. The breaker opens at once for that time.
+    /// It does not, and says for how long: a `Retry-After`. The breaker opens at once for that time, or
+    /// for the longest open time if that is shorter: no answer can shut it for good.
     OpenFor(Duration),
 }
 

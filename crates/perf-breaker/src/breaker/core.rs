@@ -3,6 +3,7 @@ use super::{Hold, State};
 use crate::error::Rejection;
 use crate::name::Name;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::timeline::Timeline;
 use crate::window::Trace;
 use perf_core::{Clock, Moment, SystemClock};
 use std::ops::Deref;
@@ -34,11 +35,11 @@ impl Limits {
     }
 }
 
-/// The usual clock without an indirection, or one that the user chose.
+/// The usual clock without an indirection, which starts with the process, or one that the user chose.
 #[derive(Debug)]
 pub(super) enum Time {
     System,
-    Other(Arc<dyn Clock>),
+    Other(Arc<Timeline<dyn Clock>>),
 }
 
 impl Time {

@@ -4,6 +4,7 @@
 //! to begin a generation. Whatever else is written carries the generation, so an exchange that comes
 //! late fails or writes what nobody reads. Time and randomness are arguments.
 
+use super::lease::Lease;
 use super::open_time::OpenTime;
 use super::rules::{Reason, Rules};
 use super::streak::Streak;
@@ -17,8 +18,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Machine {
     word: AtomicU64,
-    /// `{generation 20, deadline 44}` of the probes that are out.
-    lease: AtomicU64,
+    lease: Lease,
     streak: Streak,
     window: Window,
     rules: Rules,
@@ -71,7 +71,6 @@ pub(super) struct Transition {
 
 /// The share of calls that a re-admission begins with.
 const FIRST_SHARE: f64 = 0.1;
-const LEASE_SHIFT: u32 = 64 - Generation::BITS;
 
 impl Machine {
     pub(super) fn new(
@@ -83,7 +82,7 @@ impl Machine {
     ) -> Self {
         Self {
             word: AtomicU64::new(Word::START.0),
-            lease: AtomicU64::new(0),
+            lease: Lease::new(probes.lease),
             streak: Streak::new(),
             window,
             rules,
@@ -125,6 +124,7 @@ impl Machine {
             }
             (Admission::Counted(generation), Verdict::OpenFor(open_for)) => {
                 self.record(generation, Trace::FAILED, &now);
+                let open_for = self.open_time.grant(open_for);
                 self.trip(generation, Reason::Requested, open_for, now())
             }
             (Admission::Probe(generation), _) => {
@@ -136,6 +136,12 @@ impl Machine {
 
     pub(super) fn state(&self) -> State {
         state_of(self.load())
+    }
+
+    /// Whether it is open and the next call becomes a probe.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        let word = self.load();
+        word.phase() == Phase::Open && Deadline(word.payload()).left(now).is_zero()
     }
 
     pub(super) fn counts(&self, now: Moment) -> Counts {
@@ -174,7 +180,7 @@ impl Machine {
             match step {
                 Step::Done(result) => return result,
                 Step::Begin(next, reason, now) if self.exchange(word, next) => {
-                    self.grant_lease(next.generation(), now);
+                    self.renew_lease(next, now);
                     changed(transition(word, next, reason, Duration::ZERO));
                     return Ok(Admission::Probe(next.generation()));
                 }
@@ -209,7 +215,7 @@ impl Machine {
     fn probe_if_due(&self, word: Word, now: Moment) -> Step {
         let left = Deadline(word.payload()).left(now);
         if left.is_zero() {
-            let next = word.next(Phase::HalfOpen, word.streak(), Tally::FIRST.pack());
+            let next = word.next(Phase::HalfOpen, word.streak(), Tally::first(0).pack());
             Step::Begin(next, Reason::Waited, now)
         } else {
             Step::Done(Err(refusal(word, left)))
@@ -217,15 +223,17 @@ impl Machine {
     }
 
     fn probe_if_free(&self, word: Word, now: Moment) -> Step {
-        let mut tally = Tally::unpack(word.payload());
+        let tally = Tally::unpack(word.payload());
         if tally.taken() < u64::from(self.probes.limit) {
-            tally.in_flight += 1;
-            let next = word.with_payload(tally.pack());
+            // Before the probe is given out: whoever then finds all of them out finds its lease too.
+            self.renew_lease(word, now);
+            let next = word.with_payload(tally.with_another().pack());
             return Step::Write(next, Admission::Probe(word.generation()));
         }
-        let left = self.lease_left(word.generation(), now);
+        let left = self.lease.left(word.generation(), tally.hung, now);
         if left.is_zero() {
-            let next = word.next(Phase::HalfOpen, word.streak(), Tally::FIRST.pack());
+            let first = Tally::first(tally.hung + 1);
+            let next = word.next(Phase::HalfOpen, word.streak(), first.pack());
             Step::Begin(next, Reason::LeaseExpired, now)
         } else {
             Step::Done(Err(refusal(word, left)))
@@ -300,11 +308,12 @@ impl Machine {
     ) -> Option<Transition> {
         loop {
             let word = self.load();
-            if word.generation() != generation {
+            if word.generation() != generation || word.phase() != Phase::HalfOpen {
                 return None;
             }
             let mut tally = Tally::unpack(word.payload());
-            tally.in_flight -= 1;
+            // None is out for a permit so old that its generation's tag has come round again.
+            tally.in_flight = tally.in_flight.checked_sub(1)?;
             match verdict {
                 Verdict::Counted(trace) if trace.failed || trace.slow => tally.failures += 1,
                 Verdict::Counted(_) => tally.successes += 1,
@@ -333,7 +342,7 @@ impl Machine {
         };
         let (limit, needed) = (u64::from(self.probes.limit), u64::from(self.probes.needed));
         if let Verdict::OpenFor(open_for) = verdict {
-            open(open_for, Reason::Requested)
+            open(self.open_time.grant(open_for), Reason::Requested)
         } else if tally.failures > limit - needed {
             open(
                 self.open_time.draw(word.streak() + 1, random()),
@@ -359,30 +368,10 @@ impl Machine {
         }
     }
 
-    fn lease_left(&self, generation: Generation, now: Moment) -> Duration {
-        let lease = self.lease.load(Acquire);
-        if lease >> LEASE_SHIFT == generation.0 {
-            Deadline(lease & ((1 << LEASE_SHIFT) - 1)).left(now)
-        } else {
-            // Whoever began this generation has not come to write its lease yet.
-            self.probes.lease
-        }
-    }
-
-    fn grant_lease(&self, generation: Generation, now: Moment) {
-        let deadline = Deadline::after(now, self.probes.lease).0;
-        let mut lease = self.lease.load(Acquire);
-        // After the load: a lease that was written later than ours began is not overwritten.
-        while self.load().generation() == generation {
-            let next = (generation.0 << LEASE_SHIFT) | deadline;
-            match self
-                .lease
-                .compare_exchange_weak(lease, next, AcqRel, Acquire)
-            {
-                Ok(_) => return,
-                Err(moved) => lease = moved,
-            }
-        }
+    fn renew_lease(&self, word: Word, now: Moment) {
+        let hung = Tally::unpack(word.payload()).hung;
+        let stands = || self.load().generation() == word.generation();
+        self.lease.renew(word.generation(), hung, now, stands);
     }
 
     #[inline]

@@ -10,6 +10,11 @@ pub(super) struct OpenTime {
 }
 
 impl OpenTime {
+    /// What is granted of a time that a result asked for.
+    pub(super) fn grant(&self, asked: Duration) -> Duration {
+        asked.min(self.cap)
+    }
+
     /// The time after `streak` failed rounds of probes; `random` is drawn from 0 to 1.
     ///
     /// Never more than the cap. At the cap only the lower half of the jitter remains, which still keeps

@@ -59,6 +59,10 @@ impl Inspect for Core {
                 Health::Healthy
             }
             State::HalfOpen => Health::Degraded("probing".into()),
+            // Whoever sends no calls to what is unhealthy would never send the probe.
+            State::Open if self.machine.is_due(self.clock.now()) => {
+                Health::Degraded("due for a probe".into())
+            }
             State::Open => Health::Unhealthy("open".into()),
             State::Held(Hold::Open) => Health::Unhealthy("held open".into()),
         }

@@ -111,30 +111,57 @@ pub(super) struct Tally {
     pub(super) in_flight: u64,
     pub(super) successes: u64,
     pub(super) failures: u64,
+    /// How many generations of probes hung before this one; stops at 31.
+    pub(super) hung: u64,
+    /// Moves with each probe given out: a tally that one probe has left and another joined is a new one
+    /// to whoever finds that the lease is over.
+    pub(super) turn: u64,
 }
 
-const TALLY_BITS: u32 = 12;
+const TALLY_BITS: u32 = 10;
 const TALLY_MASK: u64 = (1 << TALLY_BITS) - 1;
+const HUNG_SHIFT: u32 = 3 * TALLY_BITS;
+const HUNG_MASK: u64 = (1 << 5) - 1;
+const TURN_SHIFT: u32 = HUNG_SHIFT + 5;
+const TURN_MASK: u64 = (1 << 3) - 1;
 
 impl Tally {
     pub(super) const MOST_PROBES: u64 = TALLY_MASK;
+
     /// The first probe of a generation is given to the caller that begins it.
-    pub(super) const FIRST: Self = Self {
-        in_flight: 1,
-        successes: 0,
-        failures: 0,
-    };
+    pub(super) fn first(hung: u64) -> Self {
+        Self {
+            in_flight: 1,
+            hung: hung.min(HUNG_MASK),
+            ..Self::default()
+        }
+    }
+
+    /// The tally once another probe has been given out.
+    pub(super) const fn with_another(self) -> Self {
+        Self {
+            in_flight: self.in_flight + 1,
+            turn: (self.turn + 1) & TURN_MASK,
+            ..self
+        }
+    }
 
     pub(super) const fn unpack(payload: u64) -> Self {
         Self {
             in_flight: payload & TALLY_MASK,
             successes: (payload >> TALLY_BITS) & TALLY_MASK,
             failures: (payload >> (2 * TALLY_BITS)) & TALLY_MASK,
+            hung: (payload >> HUNG_SHIFT) & HUNG_MASK,
+            turn: (payload >> TURN_SHIFT) & TURN_MASK,
         }
     }
 
     pub(super) const fn pack(self) -> u64 {
-        self.in_flight | (self.successes << TALLY_BITS) | (self.failures << (2 * TALLY_BITS))
+        self.in_flight
+            | (self.successes << TALLY_BITS)
+            | (self.failures << (2 * TALLY_BITS))
+            | (self.hung << HUNG_SHIFT)
+            | (self.turn << TURN_SHIFT)
     }
 
     /// Permits that are out or spent. A probe whose result is ignored gives its permit back.
@@ -162,9 +189,13 @@ mod tests {
         }
 
         #[test]
-        fn a_tally_survives_packing(in_flight in 0..4096_u64, successes in 0..4096_u64, failures in 0..4096_u64) {
-            let tally = Tally { in_flight, successes, failures };
+        fn a_tally_survives_packing(
+            in_flight in 0..1024_u64, successes in 0..1024_u64, failures in 0..1024_u64,
+            hung in 0..32_u64, turn in 0..8_u64,
+        ) {
+            let tally = Tally { in_flight, successes, failures, hung, turn };
             prop_assert_eq!(Tally::unpack(tally.pack()), tally);
+            prop_assert!(tally.pack() <= PAYLOAD_MASK);
         }
 
         #[test]

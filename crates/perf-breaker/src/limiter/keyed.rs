@@ -1,9 +1,12 @@
 use super::Decision;
+use super::inspect::Figures;
 use super::rule::Rule;
 use super::table::Table;
 use crate::error::ConfigError;
+use crate::name::Name;
 use crate::quota::{Limit, Quota};
 use crate::sync::{Mutex, hasher};
+use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 use std::hash::Hash;
 
@@ -28,7 +31,8 @@ use std::hash::Hash;
 /// ```
 #[derive(Debug)]
 pub struct KeyedLimiter<K = SystemClock> {
-    clock: K,
+    pub(super) figures: Figures,
+    time: Timeline<K>,
     hasher: ahash::RandomState,
     /// One table a limit.
     tables: Box<[(Rule, Table)]>,
@@ -38,10 +42,12 @@ pub struct KeyedLimiter<K = SystemClock> {
 }
 
 const STRIPES: usize = 64;
-const MOST_KEYS: usize = 1 << 32;
+/// Two gigabytes for each limit of the quota.
+const MOST_KEYS: usize = 100_000_000;
 
 impl KeyedLimiter {
-    /// A limiter on the system's clock, with room for `capacity` keys; 1 to 2³².
+    /// A limiter on the system's clock, with room for `capacity` keys, which it takes at once; 1 to
+    /// 100,000,000.
     ///
     /// # Errors
     ///
@@ -68,11 +74,19 @@ impl<K: Clock> KeyedLimiter<K> {
         }
         let table = |limit: &Limit| (Rule::compact(limit), Table::new(capacity));
         Ok(Self {
-            clock,
+            figures: Figures::of(quota),
+            time: Timeline::begin(clock),
             hasher: hasher(),
             tables: quota.limits().iter().map(table).collect(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         })
+    }
+
+    /// The same limiter under a name of its own; without one it is called by its quota.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.figures.name = name.into();
+        self
     }
 
     /// Takes one call from the key's quota, or nothing if it denies it.
@@ -103,19 +117,20 @@ impl<K: Clock> KeyedLimiter<K> {
     /// one limit; of several, the others stay as they are.
     pub fn check_with<Q: Hash + ?Sized>(&self, key: &Q, limit: &Limit) -> Decision {
         let own = Rule::compact(limit);
-        self.decide(self.hasher.hash_one(key), 1, Some(&own))
+        self.figures
+            .note(self.decide(self.hasher.hash_one(key), 1, Some(&own)))
     }
 
     /// What a call of the key would be told now; takes nothing.
     pub fn peek<Q: Hash + ?Sized>(&self, key: &Q) -> Decision {
-        self.look(self.hasher.hash_one(key), self.clock.now(), 1, None)
+        self.look(self.hasher.hash_one(key), self.time.now(), 1, None)
             .before()
     }
 
     /// Gives back `cost` calls of the key that were admitted and not made.
     pub fn refund<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) {
         let hash = self.hasher.hash_one(key);
-        let now = self.clock.now();
+        let now = self.time.now();
         let _one_at_a_time = self.stripe(hash).lock();
         for (rule, table) in &self.tables {
             table.update(hash, rule.gcra.instant(now), |arrival| {
@@ -133,16 +148,17 @@ impl<K: Clock> KeyedLimiter<K> {
 
     #[inline]
     fn take<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) -> Decision {
-        self.decide(self.hasher.hash_one(key), cost, None)
+        self.figures
+            .note(self.decide(self.hasher.hash_one(key), cost, None))
     }
 
     #[inline]
     fn decide(&self, hash: u64, cost: u32, own: Option<&Rule>) -> Decision {
         if let [(rule, table)] = &*self.tables {
-            return take_from(table, own.unwrap_or(rule), hash, self.clock.now(), cost);
+            return take_from(table, own.unwrap_or(rule), hash, self.time.now(), cost);
         }
         let _one_at_a_time = self.stripe(hash).lock();
-        let now = self.clock.now();
+        let now = self.time.now();
         let decision = self.look(hash, now, cost, own);
         if decision.is_allowed() {
             for (rule, table) in self.rules(own) {

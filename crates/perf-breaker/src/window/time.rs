@@ -7,6 +7,10 @@ use perf_core::Moment;
 /// A bucket's words carry the epoch that they count, so an idle window empties without being touched and
 /// a success costs one addition however many calls the window holds. The window slides by one bucket's
 /// width at a time.
+///
+/// A tag has room for a part of the epoch only, and repeats after 2²⁴ epochs, under five hours at the
+/// shortest. So whoever first comes to an epoch empties the bucket that it enters, and those that were
+/// skipped, before anyone can count there: what a word holds is never older than a lap of the window.
 #[derive(Debug)]
 pub(crate) struct TimeWindow {
     /// `{epoch 56, bucket 8}`: the youngest epoch that anyone has written. Comparing with the bounds of
@@ -106,9 +110,24 @@ impl TimeWindow {
             return unpack(latest);
         }
         let epoch = now.as_nanos() / self.width;
+        self.empty_until(epoch, latest);
         let packed = (epoch << BUCKET_BITS) | (epoch % self.buckets.len() as u64);
         self.latest.fetch_max(packed, AcqRel);
         unpack(packed)
+    }
+
+    /// Empties the buckets of the epochs after `latest`, up to `epoch`.
+    #[cold]
+    fn empty_until(&self, epoch: u64, latest: u64) {
+        let buckets = self.buckets.len() as u64;
+        let entered = epoch.saturating_sub(latest >> BUCKET_BITS).min(buckets);
+        let stands = || self.latest.load(Acquire) == latest;
+        for epoch in epoch - entered + 1..=epoch {
+            let bucket = &self.buckets[usize::try_from(epoch % buckets).unwrap_or(0)];
+            for word in [&bucket.calls, &bucket.failures, &bucket.slow] {
+                empty(word, stands);
+            }
+        }
     }
 
     fn latest_epoch(&self) -> u64 {
@@ -143,6 +162,15 @@ fn read(word: &AtomicU64, tag: u64) -> u64 {
         word & COUNT_MASK
     } else {
         0
+    }
+}
+
+/// Forgets what the word holds, unless `stands` tells that it may be new.
+fn empty(word: &AtomicU64, stands: impl Fn() -> bool) {
+    let old = word.load(Acquire);
+    if old != 0 && stands() {
+        // Lost to another who empties it too, or to a late recorder whose tag is of the last lap.
+        let _emptied = word.compare_exchange(old, 0, AcqRel, Acquire);
     }
 }
 
@@ -205,6 +233,25 @@ mod tests {
                 slow: 0
             }
         );
+    }
+
+    #[test]
+    fn what_is_old_does_not_come_back_when_its_tag_does() {
+        let lap = 10 * (EPOCH_MASK + 1);
+        let window = TimeWindow::new(2, 10);
+        let now = |nanos| window.counts(Generation(0), at(nanos));
+        for nanos in [0, 10] {
+            window.record(Generation(0), Trace::FAILED, 1, at(nanos), || true);
+        }
+        assert_eq!(now(10).failures, 2);
+        assert_eq!(now(lap + 10), Counts::default());
+        window.record(Generation(0), Trace::FAILED, 1, at(lap + 10), || true);
+        // Successes alone, in each bucket of a whole lap of the tags.
+        for nanos in [lap + 20, lap + 30, 2 * lap + 10] {
+            window.record(Generation(0), OK, 1, at(nanos), || true);
+        }
+        let (calls, failures) = (now(2 * lap + 10).calls, now(2 * lap + 10).failures);
+        assert_eq!((calls, failures), (1, 0));
     }
 
     #[test]

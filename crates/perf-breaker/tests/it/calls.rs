@@ -1,6 +1,6 @@
 //! The three forms of a call, and the ways in which one ends early.
 
-use crate::support::{MS, SECOND, builder, fail};
+use crate::support::{MS, SECOND, builder, fail, late_clock};
 use perf_breaker::{CircuitBreaker, GuardError, Outcome, State};
 use perf_core::ManualClock;
 use std::future::pending;
@@ -41,7 +41,7 @@ async fn a_refused_call_is_never_polled() {
 
 #[tokio::test]
 async fn a_call_beyond_its_limit_ends_and_has_failed() {
-    let clock = ManualClock::new();
+    let clock = late_clock();
     let breaker = builder(&clock)
         .timeout(SECOND)
         .consecutive_failures(1)
@@ -67,6 +67,19 @@ async fn the_system_clock_ends_calls_as_well() {
         Err(GuardError::Elapsed { limit: SECOND })
     );
     assert_eq!(breaker.snapshot().failures, 1);
+}
+
+#[test]
+fn outside_tokio_a_limit_panics_on_the_default_clock_alone() {
+    let limited = || CircuitBreaker::builder("test").timeout(SECOND);
+    let breaker = limited().build().unwrap();
+    let mut call = Box::pin(breaker.call(never()));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(call.as_mut()))).is_err());
+    assert_eq!(breaker.snapshot().failures, 1);
+
+    let breaker = limited().clock(ManualClock::new()).build().unwrap();
+    let mut call = Box::pin(breaker.call(never()));
+    assert!(poll_once(call.as_mut()).is_pending());
 }
 
 /// An outer time-out drops the call: it must not blind the breaker.

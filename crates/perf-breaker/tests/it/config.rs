@@ -72,7 +72,7 @@ fn every_setting_of_the_open_time_and_the_probes_is_checked() {
         ),
         (
             problem(|b| b.probes(0)),
-            "number of probes is 0, must be 1 to 4095",
+            "number of probes is 0, must be 1 to 1023",
         ),
         (
             problem(|b| b.probe_successes(4)),

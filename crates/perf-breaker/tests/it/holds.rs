@@ -1,6 +1,6 @@
 //! What an operator can force, what is seen from outside, and how calls are let back in.
 
-use crate::support::{MS, SECOND, builder, due, fail, succeed};
+use crate::support::{MS, SECOND, builder, due, fail, figures, succeed};
 use perf_breaker::{Hold, State};
 use perf_core::{Health, Inspect, ManualClock, Registry};
 
@@ -72,8 +72,8 @@ fn an_inspection_shows_state_and_figures() {
     let clock = ManualClock::new();
     let registry = Registry::new();
     let breaker = due(&clock, builder(&clock).probes(1));
-    breaker.register_in(&registry);
-    assert_eq!(breaker.health(), Health::Unhealthy("open".into()));
+    breaker.register(&registry);
+    assert_eq!(breaker.health(), Health::Degraded("due for a probe".into()));
     let probe = breaker.admit().unwrap();
     assert_eq!(breaker.health(), Health::Degraded("probing".into()));
     probe.success();
@@ -83,9 +83,8 @@ fn an_inspection_shows_state_and_figures() {
         (parts[0].kind, &*parts[0].name),
         ("circuit_breaker", "test")
     );
-    let samples = serde_free(&parts[0].samples);
     assert_eq!(
-        samples,
+        figures(&parts[0].samples),
         [
             "window_calls 0",
             "window_failures 0",
@@ -98,13 +97,15 @@ fn an_inspection_shows_state_and_figures() {
     assert!(registry.inspect().is_empty());
 }
 
-fn serde_free(samples: &[perf_core::Sample]) -> Vec<String> {
-    samples
-        .iter()
-        .map(|sample| match sample.value {
-            perf_core::Value::Counter(value) => format!("{} {value}", sample.name),
-            perf_core::Value::Gauge(value) => format!("{} {value}", sample.name),
-            _ => unreachable!("a breaker has no histogram"),
-        })
-        .collect()
+/// A readiness check that sends no calls to what is unhealthy must not keep it so for ever.
+#[test]
+fn an_open_breaker_is_unhealthy_until_a_probe_is_due() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).consecutive_failures(1).build().unwrap();
+    assert_eq!(breaker.health(), Health::Healthy);
+    fail(&breaker);
+    assert_eq!(breaker.health(), Health::Unhealthy("open".into()));
+    clock.advance(breaker.admit().unwrap_err().retry_after);
+    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.health(), Health::Degraded("due for a probe".into()));
 }

@@ -1,10 +1,11 @@
 //! What a keyed limiter admits, forgets and weighs.
 
-use crate::support::{MS, SECOND};
+use crate::support::{MS, SECOND, figures, late_clock};
 use perf_breaker::{ConfigError, KeyedLimiter, Limit};
-use perf_core::ManualClock;
+use perf_core::{ManualClock, Registry};
 use perf_testkit::allocations::{count, peak_bytes};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 fn limiter(quota: &str, capacity: usize, clock: &ManualClock) -> KeyedLimiter<ManualClock> {
     KeyedLimiter::with_clock(&quota.parse().unwrap(), capacity, clock.clone()).unwrap()
@@ -79,12 +80,14 @@ fn a_key_of_a_mebibyte_is_a_key() {
 }
 
 #[test]
-fn no_capacity_is_an_error() {
-    let error = KeyedLimiter::new(&"1/second".parse().unwrap(), 0).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "capacity for keys is 0, must be 1 to 4294967296"
-    );
+fn no_capacity_and_one_beyond_all_memory_are_errors() {
+    for capacity in [0, 100_000_001, usize::MAX] {
+        let error = KeyedLimiter::new(&"1/second".parse().unwrap(), capacity).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("capacity for keys is {capacity}, must be 1 to 100000000")
+        );
+    }
 }
 
 #[test]
@@ -138,4 +141,26 @@ fn threads_share_a_key_exactly() {
         });
         assert_eq!(total, 1_000);
     }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    let limiter = limiter("5/hour", 100, &clock);
+    assert_eq!(admitted(&limiter, 7, 1_000), 5);
+    clock.advance(3600 * SECOND);
+    assert_eq!(admitted(&limiter, 7, 1_000), 5);
+}
+
+#[test]
+fn an_inspection_shows_what_was_denied_and_forgotten() {
+    let registry = Registry::new();
+    let limiter = Arc::new(limiter("5/hour", 1, &ManualClock::new()).named("customers"));
+    limiter.register(&registry);
+    assert_eq!(admitted(&limiter, 7, 9), 5);
+    let premium = Limit::new(6, 3600 * SECOND).unwrap();
+    while limiter.check_with(&8_u64, &premium).is_allowed() {}
+    let part = registry.inspect().remove(0);
+    assert_eq!((part.kind, &*part.name), ("keyed_limiter", "customers"));
+    assert_eq!(figures(&part.samples), ["denied 5", "evicted_keys 0"]);
 }

@@ -1,8 +1,9 @@
 //! What a limiter admits.
 
-use crate::support::{MS, SECOND};
+use crate::support::{MS, SECOND, figures, late_clock};
 use perf_breaker::{ConfigError, GuardError, Quota, RateLimiter};
-use perf_core::ManualClock;
+use perf_core::{Health, Inspect, ManualClock, Registry};
+use std::sync::Arc;
 
 fn limiter(quota: &str, clock: &ManualClock) -> RateLimiter<ManualClock> {
     RateLimiter::with_clock(&quota.parse().unwrap(), clock.clone())
@@ -116,4 +117,50 @@ fn threads_never_get_more_than_the_burst() {
         });
         assert_eq!(total, 1_000, "{quota}");
     }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    for quota in ["11/second", "11/second; 100/hour"] {
+        let limiter = limiter(quota, &clock);
+        assert_eq!(admitted(&limiter, 1_000), 11);
+        clock.advance(SECOND);
+        assert_eq!(admitted(&limiter, 1_000), 11);
+    }
+}
+
+#[tokio::test]
+async fn an_inspection_shows_what_is_left_and_what_was_denied() {
+    let clock = ManualClock::new();
+    let registry = Registry::new();
+    let limiter = Arc::new(limiter("3/second", &clock));
+    limiter.register(&registry);
+    let inspect = || registry.inspect().remove(0);
+    assert_eq!(
+        figures(&inspect().samples),
+        ["remaining_calls 3", "waiting_calls 0", "denied 0"]
+    );
+    assert_eq!(admitted(&limiter, 8), 3);
+    let refused = limiter.until_ready(MS).await;
+    assert!(!refused.is_allowed() && !limiter.check_cost(2).unwrap().is_allowed());
+    let mut waiting = Box::pin(limiter.until_ready(SECOND));
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    let part = inspect();
+    assert_eq!((part.kind, &*part.name), ("rate_limiter", "3/second"));
+    assert_eq!(part.health, Health::Healthy);
+    assert_eq!(
+        figures(&part.samples),
+        ["remaining_calls 0", "waiting_calls 1", "denied 7"]
+    );
+    drop(waiting);
+    drop(limiter);
+    assert!(registry.inspect().is_empty());
+}
+
+#[test]
+fn a_limiter_can_have_a_name() {
+    let quota: Quota = "3/second".parse().unwrap();
+    assert_eq!(RateLimiter::new(&quota).name(), "3/second");
+    assert_eq!(RateLimiter::new(&quota).named("mail").name(), "mail");
 }

@@ -3,6 +3,7 @@
 use crate::support::{MS, OPEN_TIME, SECOND, builder, due, fail, succeed};
 use perf_breaker::{CircuitBreaker, Outcome, Permit, State};
 use perf_core::ManualClock;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -126,6 +127,71 @@ fn probes_that_hang_are_replaced_after_their_lease_and_speak_for_nobody() {
     fresh.success();
     succeed(&breaker);
     assert_eq!(breaker.state(), State::Closed);
+}
+
+/// The upstream has recovered, but every call takes longer than the lease.
+#[test]
+fn probes_slower_than_their_lease_close_it_all_the_same() {
+    for taken in [8, 70, 600] {
+        let clock = ManualClock::new();
+        let breaker = due(&clock, builder(&clock));
+        let mut under_way = VecDeque::new();
+        for second in 0..3_600 {
+            while under_way.front().is_some_and(|(end, _)| *end <= second) {
+                let (_, permit): (u32, Permit<'_>) = under_way.pop_front().unwrap();
+                permit.success();
+            }
+            if let Ok(permit) = breaker.admit() {
+                under_way.push_back((second + taken, permit));
+            }
+            clock.advance(SECOND);
+        }
+        assert_eq!(breaker.state(), State::Closed, "{taken} s");
+    }
+}
+
+#[test]
+fn leases_double_while_probes_hang_up_to_an_hour() {
+    let clock = ManualClock::new();
+    let breaker = due(&clock, builder(&clock).probes(1));
+    let leases = (0..12).map(|_| {
+        std::mem::forget(breaker.admit().unwrap());
+        let left = breaker.admit().unwrap_err().retry_after;
+        clock.advance(left);
+        left.as_secs()
+    });
+    let leases: Vec<_> = leases.collect();
+    assert_eq!(
+        leases,
+        [5, 10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600]
+    );
+}
+
+#[test]
+fn a_probe_given_out_late_has_its_whole_lease() {
+    let clock = ManualClock::new();
+    let breaker = due(&clock, builder(&clock));
+    succeed(&breaker);
+    clock.advance(2 * OPEN_TIME);
+    let mut late: Vec<_> = (0..10_000).filter_map(|_| breaker.admit().ok()).collect();
+    assert_eq!(late.len(), 2);
+    assert!(breaker.admit().unwrap_err().retry_after >= OPEN_TIME);
+    late.remove(0).success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+/// The tags of generations repeat: what matters is that nothing breaks then.
+#[test]
+fn a_probe_as_old_as_there_are_generations_changes_nothing() {
+    let clock = ManualClock::new();
+    let breaker = due(&clock, builder(&clock));
+    let probe = breaker.admit().unwrap();
+    (0..1 << 20).for_each(|_| breaker.reset());
+    probe.failure();
+    assert_eq!(
+        (breaker.state(), breaker.snapshot().calls),
+        (State::Closed, 0)
+    );
 }
 
 #[test]

@@ -17,6 +17,13 @@ pub(crate) fn builder(clock: &ManualClock) -> BreakerBuilder {
         .open_jitter(0.0)
 }
 
+/// A clock that counts from 1970.
+pub(crate) fn late_clock() -> ManualClock {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_nanos(1_780_000_000_000_000_000));
+    clock
+}
+
 pub(crate) fn succeed<C>(breaker: &CircuitBreaker<C>) {
     breaker.admit().unwrap().success();
 }
@@ -43,4 +50,16 @@ pub(crate) fn due(clock: &ManualClock, builder: BreakerBuilder) -> CircuitBreake
     assert_eq!(breaker.state(), State::Open);
     clock.advance(breaker.admit().unwrap_err().retry_after);
     breaker
+}
+
+/// Samples as text.
+pub(crate) fn figures(samples: &[perf_core::Sample]) -> Vec<String> {
+    samples
+        .iter()
+        .map(|sample| match sample.value {
+            perf_core::Value::Counter(value) => format!("{} {value}", sample.name),
+            perf_core::Value::Gauge(value) => format!("{} {value}", sample.name),
+            _ => unreachable!("no part here has a histogram"),
+        })
+        .collect()
 }

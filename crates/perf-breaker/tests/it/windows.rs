@@ -1,6 +1,8 @@
 //! When a closed breaker opens.
 
-use crate::support::{MS, SECOND, builder, fail, failures_until_open, succeed};
+use crate::support::{
+    MS, OPEN_TIME, SECOND, builder, due, fail, failures_until_open, late_clock, succeed,
+};
 use perf_breaker::{CircuitBreaker, Outcome, State};
 use perf_core::ManualClock;
 use std::time::Duration;
@@ -143,6 +145,19 @@ fn a_result_can_say_for_how_long_to_open() {
 }
 
 #[test]
+fn no_result_opens_it_for_longer_than_the_longest_open_time() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).max_open(60 * SECOND).build().unwrap();
+    for _ in 0..3 {
+        let forever = Outcome::OpenFor(Duration::MAX);
+        breaker.admit().unwrap().record(forever);
+        let left = breaker.admit().unwrap_err().retry_after;
+        assert!(left <= 60 * SECOND + 2 * MS, "{left:?}");
+        clock.advance(left); // the next is a probe
+    }
+}
+
+#[test]
 fn counts_equal_the_window_once_threads_have_come_to_rest() {
     for builder in [
         builder(&ManualClock::new()).count_window(64),
@@ -183,4 +198,36 @@ fn counts_equal_the_window_once_threads_have_come_to_rest() {
             assert_eq!((after.calls, after.failures), (20_065, before.failures));
         }
     }
+}
+
+#[test]
+fn a_clock_that_counts_from_1970_serves_as_well() {
+    let clock = late_clock();
+    let breaker = due(&clock, builder(&clock).timeout(SECOND).probes(1));
+    succeed(&breaker);
+    fail(&breaker);
+    let left = breaker.admit().unwrap_err().retry_after;
+    assert!(left >= OPEN_TIME && left < OPEN_TIME + 2 * MS, "{left:?}");
+    assert!(breaker.snapshot().rejected > 0);
+}
+
+/// Long after, in the very bucket whose tag says the same.
+#[test]
+fn a_time_window_forgets_for_good() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock)
+        .time_window(8 * MS, 8)
+        .min_calls(10)
+        .consecutive_failures(0)
+        .build()
+        .unwrap();
+    for _ in 0..9 {
+        fail(&breaker);
+    }
+    clock.advance((1 << 24) * MS);
+    fail(&breaker);
+    assert_eq!(
+        (breaker.state(), breaker.snapshot().failures),
+        (State::Closed, 1)
+    );
 }

@@ -14,7 +14,7 @@ mod raw;
 mod statement;
 mod value;
 
-use super::{Backend, Conflict, Rejection, Scope, Target, driver_error};
+use super::{Backend, Conflict, Rejection, Scope, Target, driver_error, encoded};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
@@ -33,44 +33,53 @@ const BYTES_PER_POLL: u64 = 256 << 10;
 
 type Depth = <Sqlite as sqlx::Database>::TransactionManager;
 
+impl super::sealed::Sealed for Sqlite {}
+
 impl Backend for Sqlite {
     type Cells<'r> = SqliteCells<'r>;
+    type Session = ();
 
     async fn begin(connection: &mut SqliteConnection) -> Result<Scope<'_, Self>, BulkError> {
         // A deferred transaction that turns into a writer midway can fail where waiting would have
         // helped, so the write lock is taken first. A savepoint has its transaction's lock.
         let outermost = Depth::get_transaction_depth(connection) == 0;
         let statement = outermost.then(|| "BEGIN IMMEDIATE".into_sql_str());
-        Scope::begin(connection, statement)
+        // Cancelled, this is undone by the worker thread.
+        Depth::begin(connection, statement)
             .await
-            .map_err(driver_error)
+            .map_err(driver_error)?;
+        Ok(Scope::begun(connection))
     }
 
-    async fn commit(scope: Scope<'_, Self>) -> Result<(), BulkError> {
+    async fn commit(mut scope: Scope<'_, Self>) -> Result<(), BulkError> {
         // A failed COMMIT leaves the transaction open, and dropping it rolls back: nothing is unknown.
-        scope.commit().await.map_err(driver_error)
+        Depth::commit(&mut scope)
+            .await
+            .map_err(failure::commit_error)?;
+        scope.close();
+        Ok(())
+    }
+
+    fn abandon(connection: &mut SqliteConnection, (): &()) {
+        Depth::start_rollback(connection);
     }
 
     async fn insert<R: BulkRow<Self> + Sync>(
-        connection: &mut SqliteConnection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
+        _isolate: bool,
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<(), Rejection> {
         let statements = [statement::insert(target)];
-        write(
-            connection,
-            target,
-            &statements,
-            rows,
-            meter,
-            |session, row| session.run(0, row).map(drop),
-        )
+        write(scope, target, &statements, rows, meter, |session, row| {
+            run_changing(session, 0, row)
+        })
         .await
     }
 
     async fn upsert<R: BulkRow<Self> + Sync>(
-        connection: &mut SqliteConnection,
+        scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
         conflict: &Conflict,
         rows: &[R],
@@ -81,24 +90,18 @@ impl Backend for Sqlite {
             statement::upsert(target, conflict),
         ];
         let mut outcomes = Vec::with_capacity(rows.len());
-        write(
-            connection,
-            target,
-            &statements,
-            rows,
-            meter,
-            |session, row| {
-                let existed =
-                    session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
-                session.run(1, row)?;
-                outcomes.push(match existed {
-                    false => Upserted::Inserted,
-                    true if conflict.update.is_empty() => Upserted::Kept,
-                    true => Upserted::Updated,
-                });
-                Ok(())
-            },
-        )
+        write(scope, target, &statements, rows, meter, |session, row| {
+            let existed = session.run(0, conflict.key.iter().map(|position| &row[*position]))?;
+            outcomes.push(match existed {
+                false => Upserted::Inserted,
+                true if conflict.update.is_empty() => Upserted::Kept,
+                true => Upserted::Updated,
+            });
+            match outcomes.last() {
+                Some(Upserted::Kept) => session.run(1, row).map(drop),
+                _ => run_changing(session, 1, row),
+            }
+        })
         .await?;
         Ok(outcomes)
     }
@@ -133,14 +136,24 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     let mut cells = SqliteCells::default();
     let (mut sent, mut bytes) = (0, 0);
     for (at, row) in rows.iter().enumerate() {
-        encode(row, at, target, &mut cells).map_err(|error| rejection(at, true, error))?;
+        if let Err(error) = encode(row, at, target, &mut cells) {
+            meter.advance(sent, bytes);
+            return Err(rejection(at, true, error));
+        }
+        let changes = session.changes();
         if let Err(failure) = each(&mut session, cells.values()) {
             meter.advance(sent, bytes);
-            let isolated = failure.blames_the_row() && session.in_transaction();
+            // A trigger's RAISE(FAIL) leaves in the table what it complains of.
+            let undone = session.in_transaction() && session.changes() == changes;
+            let isolated = failure.blames_the_row() && undone;
+            let error = failure.into_row_error(at);
             if own_transaction {
                 session.restore_transaction();
+            } else if !session.in_transaction() {
+                // An empty one in its place would let the caller's COMMIT seem to succeed.
+                return Err(rejection(at, false, lost(error)));
             }
-            return Err(rejection(at, isolated, failure.into_row_error(at)));
+            return Err(rejection(at, isolated, error));
         }
         (sent, bytes) = (sent + 1, bytes + cells.bytes());
         if sent == ROWS_PER_POLL || bytes >= BYTES_PER_POLL {
@@ -153,6 +166,20 @@ async fn write<R: BulkRow<Sqlite> + Sync>(
     Ok(())
 }
 
+/// Runs a statement that must change something.
+fn run_changing(
+    session: &mut Session<'_>,
+    statement: usize,
+    row: &[SqliteValue<'_>],
+) -> Result<(), Failure> {
+    let before = session.changes();
+    session.run(statement, row)?;
+    if session.changes() == before {
+        return Err(Failure::ignored());
+    }
+    Ok(())
+}
+
 fn encode<'r, R: BulkRow<Sqlite>>(
     row: &'r R,
     at: usize,
@@ -161,28 +188,13 @@ fn encode<'r, R: BulkRow<Sqlite>>(
 ) -> Result<(), BulkError> {
     cells.clear();
     let outcome = row.encode(cells);
-    let (row, expected, found) = (at as u64, target.columns.len(), cells.values().len());
-    if let Err(source) = outcome {
-        let column = target
-            .columns
-            .get(found)
-            .copied()
-            .unwrap_or_default()
-            .to_owned();
-        return Err(BulkError::Encode {
-            row,
-            column,
-            source,
-        });
+    encoded(outcome, target, at, cells.values().len())
+}
+
+fn lost(error: BulkError) -> BulkError {
+    BulkError::TransactionLost {
+        source: Box::new(error),
     }
-    if found != expected {
-        return Err(BulkError::ColumnCount {
-            row,
-            expected,
-            found,
-        });
-    }
-    Ok(())
 }
 
 const fn rejection(at: usize, isolated: bool, error: BulkError) -> Rejection {

@@ -6,7 +6,7 @@ use super::load::Load;
 use super::shared::Shared;
 use crate::error::{BulkError, LoadError};
 use futures_util::future::join_all;
-use perf_core::{Clock, Inspect, Sample, SystemClock};
+use perf_core::{Clock, Inspect, Registry, Sample, SystemClock};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
@@ -111,6 +111,11 @@ where
         Ok(found?.into_iter().flatten().collect())
     }
 
+    /// Shows the loader in `registry` for as long as a handle of it lives.
+    pub fn register(&self, registry: &Registry) {
+        registry.register(&self.shared);
+    }
+
     /// A cache in front of this loader, for the duration of one request.
     #[must_use]
     pub fn request_cache(&self) -> RequestCache<K, V, E> {
@@ -141,23 +146,15 @@ where
     E: Error + Send + Sync + 'static,
 {
     fn name(&self) -> Cow<'_, str> {
-        self.shared.name.as_str().into()
+        self.shared.name()
     }
 
     fn kind(&self) -> &'static str {
-        "batch_loader"
+        self.shared.kind()
     }
 
     fn samples(&self, samples: &mut Vec<Sample>) {
-        let state = self.shared.state.lock();
-        samples.extend([
-            Sample::counter("loads", state.counts.loads),
-            Sample::counter("keys", state.counts.keys),
-            Sample::counter("batches", state.counts.batches),
-            Sample::counter("failures", state.counts.failures),
-            Sample::gauge("queued_keys", state.queue.len() as f64),
-            Sample::gauge("batches_in_flight", state.queue.in_flight() as f64),
-        ]);
+        self.shared.samples(samples);
     }
 }
 
@@ -177,7 +174,8 @@ impl<L> BatchLoaderBuilder<L> {
         self
     }
 
-    /// The most keys of one call; default 1,000.
+    /// The most keys of one call; default 1,000. Zero, as it may stand in a configuration file, is an
+    /// error of [`build`](Self::build).
     pub const fn max_batch(mut self, keys: usize) -> Self {
         self.max_batch = keys;
         self

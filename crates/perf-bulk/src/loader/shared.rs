@@ -6,7 +6,8 @@ use super::{Loaded, Loader};
 use crate::error::LoadError;
 use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
-use perf_core::Clock;
+use perf_core::{Clock, Inspect, Sample};
+use std::borrow::Cow;
 use std::error::Error;
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
@@ -127,6 +128,33 @@ where
             self.release(generation);
         }
         unreleased
+    }
+}
+
+impl<K, V, E> Inspect for Shared<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    fn name(&self) -> Cow<'_, str> {
+        self.name.as_str().into()
+    }
+
+    fn kind(&self) -> &'static str {
+        "batch_loader"
+    }
+
+    fn samples(&self, samples: &mut Vec<Sample>) {
+        let state = self.state.lock();
+        samples.extend([
+            Sample::counter("loads", state.counts.loads),
+            Sample::counter("keys", state.counts.keys),
+            Sample::counter("batches", state.counts.batches),
+            Sample::counter("failures", state.counts.failures),
+            Sample::gauge("queued_keys", state.queue.len() as f64),
+            Sample::gauge("batches_in_flight", state.queue.in_flight() as f64),
+        ]);
     }
 }
 

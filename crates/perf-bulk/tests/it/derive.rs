@@ -11,7 +11,7 @@ fn columns_are_fields_renamed_skipped_and_raw() {
     struct Row<'a, T> {
         tailnum: &'a str,
         r#type: T,
-        #[bulk(rename = "seat count")]
+        #[bulk(column = "seat count")]
         seats: Option<T>,
         #[bulk(skip)]
         _remarks: std::cell::Cell<u8>,

@@ -1,5 +1,5 @@
 use crate::support::{Plane, execute, file, ids, memory, open, plane, planes};
-use perf_bulk::{BulkError, BulkInsert, ConstraintKind, Progress};
+use perf_bulk::{BulkError, BulkInsert, BulkUpsert, ConstraintKind, Progress, Upserted};
 use perf_core::ManualClock;
 use sqlx::Connection;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -122,6 +122,28 @@ async fn an_unknown_column_or_table_is_named() {
 }
 
 #[tokio::test]
+async fn a_table_may_name_its_schema() {
+    let mut connection = memory().await;
+    execute(&mut connection, "ATTACH ':memory:' AS archive").await;
+    execute(
+        &mut connection,
+        "CREATE TABLE archive.planes (id INTEGER PRIMARY KEY, tailnum TEXT, seats INTEGER)",
+    )
+    .await;
+    BulkInsert::into("archive.planes")
+        .execute(&mut connection, [plane(1)])
+        .await
+        .unwrap();
+    let report = BulkUpsert::into("archive.planes")
+        .on_conflict(["id"])
+        .execute(&mut connection, &[plane(1), plane(2)])
+        .await
+        .unwrap();
+    assert_eq!(report.outcomes, [Upserted::Updated, Upserted::Inserted]);
+    assert!(ids(&mut connection).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_bad_row_is_named_with_its_constraint_and_columns() {
     let mut connection = memory().await;
     execute(&mut connection, "PRAGMA foreign_keys = ON").await;
@@ -204,7 +226,7 @@ async fn a_foreign_key_is_checked_row_by_row() {
         matches!(
             error,
             BulkError::Constraint {
-                row: 2,
+                row: Some(2),
                 kind: ConstraintKind::ForeignKey,
                 ..
             }
@@ -228,7 +250,17 @@ async fn a_deferred_constraint_fails_the_commit_and_leaves_nothing() {
         .execute(&mut connection, [plane(7)])
         .await
         .unwrap_err();
-    assert!(matches!(error, BulkError::Database { .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            BulkError::Constraint {
+                row: None,
+                kind: ConstraintKind::ForeignKey,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert!(ids(&mut connection).await.is_empty());
     connection
         .begin_with("BEGIN")
@@ -260,6 +292,39 @@ async fn a_trigger_that_ends_the_transaction_leaves_the_connection_usable() {
         let nested = Connection::begin(&mut *transaction).await.unwrap();
         nested.commit().await.unwrap();
         transaction.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_trigger_that_ends_the_callers_transaction_is_reported_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = file(&folder).await;
+    execute(
+        &mut connection,
+        "CREATE TRIGGER veto BEFORE INSERT ON planes WHEN NEW.id = 150 \
+         BEGIN SELECT RAISE(ROLLBACK, 'vetoed'); END",
+    )
+    .await;
+    for atomicity in [perf_bulk::Atomicity::All, perf_bulk::Atomicity::BestEffort] {
+        let mut transaction = connection.begin().await.unwrap();
+        BulkInsert::into("planes")
+            .execute(&mut transaction, [plane(1_000)])
+            .await
+            .unwrap();
+        let error = BulkInsert::into("planes")
+            .atomicity(atomicity)
+            .chunk_rows(20)
+            .execute(&mut transaction, (100..200).map(plane))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, BulkError::TransactionLost { .. }),
+            "{error:?}"
+        );
+        assert_eq!((error.row(), error.is_transient()), (Some(50), false));
+        assert!(transaction.commit().await.is_err(), "it is gone");
+        connection = open(&folder).await;
+        assert!(ids(&mut connection).await.is_empty());
     }
 }
 

@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use perf_bulk::{BatchLoader, BulkError, LoadError, Loaded, Loader};
-use perf_core::{Inspect, ManualClock};
+use perf_core::{Inspect, ManualClock, Registry};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -265,6 +265,19 @@ async fn many_keys_are_one_call() {
         .map(|s| s["value"]["counter"].as_u64())
         .collect();
     assert_eq!(counters[..4], [Some(4), Some(3), Some(1), Some(0)]);
+}
+
+#[test]
+fn a_registered_loader_is_shown_while_a_handle_of_it_lives() {
+    let registry = Registry::new();
+    let loader = loader(&Doubler::default(), 1);
+    loader.register(&registry);
+    let other = loader.clone();
+    drop(loader);
+    let shown = registry.inspect();
+    assert_eq!((shown.len(), shown[0].kind), (1, "batch_loader"));
+    drop(other);
+    assert!(registry.inspect().is_empty());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod cancellation;
 mod derive;
 mod insert;
 mod loader;
+mod postgres;
 mod support;
 mod upsert;
 mod values;

@@ -44,6 +44,28 @@ async fn only_the_named_columns_of_an_existing_row_change() {
 }
 
 #[tokio::test]
+async fn keys_that_only_a_collation_equates_are_different_keys() {
+    let mut connection = memory().await;
+    execute(&mut connection, "DROP TABLE planes").await;
+    execute(
+        &mut connection,
+        "CREATE TABLE planes (id INTEGER, tailnum TEXT PRIMARY KEY COLLATE NOCASE, seats INTEGER)",
+    )
+    .await;
+    let rows = ["n1", "N1"].map(|tailnum| Plane {
+        tailnum: Some(tailnum.into()),
+        ..plane(1)
+    });
+    for policy in [DuplicateKeys::KeepFirst, DuplicateKeys::KeepLast] {
+        let upsert = BulkUpsert::into("planes").on_conflict(["tailnum"]);
+        let upsert = upsert.duplicates(policy);
+        let report = upsert.execute(&mut connection, &rows).await.unwrap();
+        assert_eq!(report.outcomes[1], Upserted::Updated);
+        assert_eq!(report.count(Upserted::Superseded), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_null_in_the_key_equals_nothing() {
     let mut connection = memory().await;
     let rows = [1, 2, 3].map(|id| Plane {

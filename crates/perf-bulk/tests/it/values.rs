@@ -152,7 +152,7 @@ async fn a_strict_table_refuses_what_does_not_fit() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, BulkError::Constraint { row: 1, kind: ConstraintKind::DataType, columns, .. } if *columns == ["seats"]),
+        matches!(&error, BulkError::Constraint { row: Some(1), kind: ConstraintKind::DataType, columns, .. } if *columns == ["seats"]),
         "{error:?}"
     );
 }

@@ -1,7 +1,8 @@
+use super::seat::Seat;
 use super::task::{self, Landing, Terms};
 use crate::bounds::{Key, Value};
 use crate::expiry::Windows;
-use crate::flight::{Flight, Outcome};
+use crate::flight::{Flight, Landed, Outcome};
 use crate::near::Boarding;
 use crate::shared::Shared;
 use crate::store::LocalStore;
@@ -14,8 +15,9 @@ use tokio::runtime::Handle;
 
 /// A caller who found no fresh value.
 pub(crate) struct Call<K, V, S> {
-    shared: Arc<Shared<K, V, S>>,
-    key: K,
+    pub(super) shared: Arc<Shared<K, V, S>>,
+    pub(super) key: K,
+    tags: Vec<Box<str>>,
     slots: Slots,
     ttl: Option<Duration>,
     windows: Windows,
@@ -43,7 +45,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let call = Self::new(shared, key, &policy)?;
+        let call = Self::new(shared, key, policy)?;
         if let Some(stale) = call.stale_within(call.windows.revalidate) {
             call.refresh(load);
             return Ok(stale);
@@ -51,12 +53,16 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         call.load_or_join(load).await
     }
 
-    fn new(shared: Arc<Shared<K, V, S>>, key: K, policy: &EntryPolicy) -> Result<Self, CacheError> {
+    fn new(shared: Arc<Shared<K, V, S>>, key: K, policy: EntryPolicy) -> Result<Self, CacheError> {
         shared.ensure_open()?;
         policy.validate()?;
+        if let Some(far) = &shared.far {
+            far.key(&key)?;
+        }
         let defaults = shared.settings.windows;
         Ok(Self {
             slots: shared.slotting.slots(&policy.tags)?,
+            tags: policy.tags,
             ttl: policy.ttl,
             windows: Windows {
                 revalidate: policy.revalidate.unwrap_or(defaults.revalidate),
@@ -66,6 +72,36 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
             shared,
             key,
         })
+    }
+
+    /// The value of `key` in the far tier, without a load.
+    pub(crate) async fn fetch(shared: Arc<Shared<K, V, S>>, key: K) -> Option<Lookup<V>> {
+        let call = Self::new(shared, key, EntryPolicy::new()).ok()?;
+        let runtime = call.shared.runtime().ok()?;
+        let settings = &call.shared.settings;
+        let mut patience = settings.time.sleep(settings.wait_timeout);
+        let (flight, joined) = match call.board(false) {
+            Boarding::Hit(entry) => return Some(call.lookup(entry, Source::Near)),
+            Boarding::Rests => return None,
+            Boarding::Joins(flight, joined) => (flight, joined),
+            Boarding::Leads(flight, key) => {
+                call.depart(&runtime, &flight, key, task::fetch);
+                let stamp = flight.stamp;
+                (flight, stamp)
+            }
+        };
+        match call.wait(&flight, &mut patience).await {
+            Waited::Landed(Outcome::Landed(landed))
+                if call
+                    .shared
+                    .near
+                    .admits_joiner(&flight, joined, landed.slots) =>
+            {
+                Some(arrived(landed))
+            }
+            Waited::Content(lookup) => Some(lookup),
+            _ => None,
+        }
     }
 
     async fn load_or_join<F, Fut, E>(self, load: F) -> Result<Lookup<V>, LoadError<E>>
@@ -80,26 +116,38 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         let mut load = Some(load);
         loop {
             let may_rest = self.has_fallback();
-            let flight = match self.board(may_rest) {
+            let (flight, joined) = match self.board(may_rest) {
                 Boarding::Hit(entry) => return Ok(self.lookup(entry, Source::Near)),
                 Boarding::Rests => match self.fallback() {
                     Some(stale) => return Ok(stale),
                     None => continue,
                 },
-                Boarding::Joins(flight) => {
+                Boarding::Joins(flight, joined) => {
                     self.shared.counters.joins.increment();
-                    flight
+                    (flight, joined)
                 }
-                Boarding::Leads(flight) => {
+                Boarding::Leads(flight, key) => {
                     let load = load.take();
                     let load = load.expect("who led a flight leaves with its outcome");
-                    self.depart(&runtime, &flight, load);
-                    flight
+                    self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
+                    let stamp = flight.stamp;
+                    (flight, stamp)
                 }
             };
             let failure = match self.wait(&flight, &mut patience).await {
                 Waited::Content(stale) => return Ok(stale),
-                Waited::Landed(Outcome::Loaded(value)) => return Ok(loaded(value)),
+                Waited::Landed(Outcome::Landed(landed)) => {
+                    if self
+                        .shared
+                        .near
+                        .admits_joiner(&flight, joined, landed.slots)
+                    {
+                        return Ok(arrived(landed));
+                    }
+                    continue;
+                }
+                // It was a look without a load.
+                Waited::Landed(Outcome::Absent) => continue,
                 Waited::Landed(Outcome::Failed(error)) => match error.downcast::<E>() {
                     Ok(error) => LoadError::Loader(error),
                     // Another call site loads this key, with another error type: load for oneself.
@@ -108,12 +156,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                 Waited::Landed(Outcome::TimedOut) | Waited::Impatient => LoadError::TimedOut,
                 Waited::Landed(Outcome::Panicked) => LoadError::Panicked,
                 Waited::Landed(Outcome::Aborted) => LoadError::Aborted,
+                Waited::Landed(Outcome::Closed) => CacheError::Closed.into(),
             };
             return self.fallback().ok_or(failure);
         }
     }
 
-    fn board(&self, may_rest: bool) -> Boarding<V> {
+    fn board(&self, may_rest: bool) -> Boarding<K, V> {
         let tick = self.shared.settings.time.tick();
         self.shared
             .near
@@ -128,26 +177,34 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         E: Send + Sync + 'static,
     {
         if let Ok(runtime) = self.shared.runtime()
-            && let Boarding::Leads(flight) = self.board(true)
+            && let Boarding::Leads(flight, key) = self.board(true)
         {
-            self.depart(&runtime, &flight, load);
+            self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
         }
     }
 
-    /// Starts the task of `flight`.
-    fn depart<F, Fut, E>(&self, runtime: &Handle, flight: &Arc<Flight<V>>, load: F)
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<V, E>> + Send + 'static,
-        E: Send + Sync + 'static,
+    /// Starts the task of `flight`, or ends it if the cache was closed.
+    fn depart<T>(
+        &self,
+        runtime: &Handle,
+        flight: &Arc<Flight<V>>,
+        key: K,
+        task: impl FnOnce(Landing<K, V, S>) -> T,
+    ) where
+        T: Future<Output = ()> + Send + 'static,
     {
         let terms = Terms {
             ttl: self.ttl,
+            tags: self.tags.clone().into(),
             rest: self.windows.rest,
         };
-        let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
-        let landing = Landing::new(shared, key, Arc::clone(flight), terms);
-        let task = runtime.spawn(task::run(landing, load));
+        let shared = Arc::clone(&self.shared);
+        let Some(landing) = Landing::begin(shared, key, Arc::clone(flight), terms) else {
+            flight.finish(Outcome::Closed);
+            self.shared.near.abandon(&self.key, flight, None);
+            return;
+        };
+        let task = runtime.spawn(task(landing));
         if self.shared.settings.cancel == CancelPolicy::WhenAbandoned {
             // Nobody else sets it: only the leader departs.
             let _first = flight.abort.set(task.abort_handle());
@@ -200,7 +257,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     fn overdue_within(&self, window: Duration) -> Option<Entry<V>> {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.kept(&self.key)?;
+        let entry = self.shared.near.kept(&self.key, tick)?;
         (entry.overdue(tick) < window).then_some(entry)
     }
 
@@ -213,11 +270,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     }
 }
 
-fn loaded<V>(value: V) -> Lookup<V> {
+fn arrived<V>(landed: Landed<V>) -> Lookup<V> {
     Lookup {
-        value,
+        value: landed.value,
         age: Duration::ZERO,
-        source: Source::Loaded,
+        source: landed.source,
     }
 }
 
@@ -225,41 +282,5 @@ async fn elapsed(limit: Option<&mut Sleep>) {
     match limit {
         Some(limit) => limit.await,
         None => std::future::pending().await,
-    }
-}
-
-/// A caller's place in a flight, given up when the caller is dropped.
-struct Seat<'a, K: Key, V: Value, S: LocalStore<K, V>> {
-    call: &'a Call<K, V, S>,
-    flight: &'a Arc<Flight<V>>,
-    kept: bool,
-}
-
-impl<'a, K: Key, V: Value, S: LocalStore<K, V>> Seat<'a, K, V, S> {
-    const fn new(call: &'a Call<K, V, S>, flight: &'a Arc<Flight<V>>) -> Self {
-        Self {
-            call,
-            flight,
-            kept: false,
-        }
-    }
-
-    /// The flight has landed.
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Seat<'_, K, V, S> {
-    fn drop(&mut self) {
-        let shared = &self.call.shared;
-        if self.kept || shared.settings.cancel == CancelPolicy::Detach {
-            return;
-        }
-        if shared.near.leave(&self.call.key, self.flight)
-            && let Some(task) = self.flight.abort.get()
-        {
-            task.abort();
-        }
     }
 }

@@ -1,21 +1,25 @@
+use super::produce::{Arrival, Production};
+use crate::Entry;
 use crate::bounds::{Key, Value};
 use crate::expiry::Tick;
-use crate::flight::{Flight, Outcome, Rest};
+use crate::flight::{Flight, Landed, Outcome, Rest};
 use crate::near::Publication;
 use crate::shared::Shared;
 use crate::store::LocalStore;
+use crate::tags::Slots;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What a load needs to know of the call that started it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) ttl: Option<Duration>,
+    pub(super) tags: Box<[Box<str>]>,
     pub(super) rest: Duration,
 }
 
-/// Loads, within the cache's limits, and ends the flight.
-pub(super) async fn run<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
+/// Looks for the value, loads it if it is nowhere, within the cache's limits, and ends the flight.
+pub(super) async fn load<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
 where
     K: Key,
     V: Value,
@@ -26,23 +30,25 @@ where
 {
     let settings = &landing.shared.settings;
     let limit = settings.time.sleep(settings.load_timeout);
-    let turns = settings.load_slots.clone();
-    let work = async move {
-        let _turn = match &turns {
-            Some(turns) => turns.acquire().await.ok(),
-            None => None,
-        };
-        load().await
-    };
+    let production = landing.production();
     let result = tokio::select! {
         biased;
-        result = work => Some(result),
+        result = production.load(load) => Some(result),
         () = limit => None,
     };
     match result {
-        Some(Ok(value)) => landing.publish(value),
+        Some(Ok(arrival)) => landing.publish(arrival),
         Some(Err(error)) => landing.end(Outcome::Failed(Arc::new(error))),
         None => landing.end(Outcome::TimedOut),
+    }
+}
+
+/// Looks for the value in the far tier and ends the flight.
+pub(super) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(landing: Landing<K, V, S>) {
+    let arrival = landing.production().fetch().await;
+    match arrival {
+        Some(arrival) => landing.publish(arrival),
+        None => landing.end(Outcome::Absent),
     }
 }
 
@@ -53,41 +59,77 @@ pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
     flight: Arc<Flight<V>>,
     terms: Terms,
     landed: bool,
+    _departure: Departure<K, V, S>,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
-    pub(super) fn new(
+    /// `None` if the cache is closed.
+    pub(super) fn begin(
         shared: Arc<Shared<K, V, S>>,
         key: K,
         flight: Arc<Flight<V>>,
         terms: Terms,
-    ) -> Self {
-        shared.counters.loads.increment();
-        shared.running.send_modify(|running| *running += 1);
-        Self {
+    ) -> Option<Self> {
+        shared.begin_load().then(|| Self {
+            _departure: Departure {
+                shared: Arc::clone(&shared),
+                flight: Arc::clone(&flight),
+            },
             shared,
             key,
             flight,
             terms,
             landed: false,
+        })
+    }
+
+    fn production(&self) -> Production<'_, K, V, S> {
+        Production {
+            shared: &self.shared,
+            key: &self.key,
+            terms: &self.terms,
         }
     }
 
-    fn publish(mut self, value: V) {
-        let shared = &self.shared;
-        let near = &shared.near;
-        match shared.expiry(&self.key, &value, self.terms.ttl) {
-            None => near.abandon(&self.key, &self.flight, None),
-            Some(expiry) => {
-                let tick = shared.settings.time.tick();
-                match near.publish(&self.key, &self.flight, value.clone(), expiry, tick) {
-                    Publication::Kept(displaced) => shared.count_displaced(&displaced),
-                    Publication::Refused => shared.counters.refused_publications.increment(),
-                }
-            }
-        }
+    fn publish(mut self, arrival: Arrival<V>) {
+        let slots = self.keep(&arrival);
         self.landed = true;
-        self.flight.finish(Outcome::Loaded(value));
+        self.flight.finish(Outcome::Landed(Landed {
+            value: arrival.value,
+            source: arrival.source,
+            slots,
+        }));
+    }
+
+    /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
+    fn keep(&self, arrival: &Arrival<V>) -> Slots {
+        let near = &self.shared.near;
+        let known = Ok(self.flight.slots);
+        let tags = arrival.tags.as_deref();
+        let Ok(slots) = tags.map_or(known, |tags| self.shared.slotting.slots(tags)) else {
+            // Written by a process whose entries carry more tags than ours can.
+            near.abandon(&self.key, &self.flight, None);
+            return self.flight.slots;
+        };
+        let Some(expiry) = self
+            .shared
+            .expiry(arrival.ttl)
+            .filter(|_| !arrival.is_overtaken)
+        else {
+            if arrival.is_overtaken {
+                self.shared.counters.refused_publications.increment();
+            }
+            near.abandon(&self.key, &self.flight, None);
+            return slots;
+        };
+        let tick = self.shared.settings.time.tick();
+        let born = self.flight.stamp.born();
+        let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
+        match near.publish(&self.key, &self.flight, entry, tick) {
+            Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
+            Publication::Refused => self.shared.counters.refused_publications.increment(),
+        }
+        slots
     }
 
     fn end(mut self, outcome: Outcome<V>) {
@@ -97,7 +139,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     fn finish(&mut self, outcome: Outcome<V>) {
         let counters = &self.shared.counters;
         match outcome {
-            Outcome::Loaded(_) => {}
+            Outcome::Landed(_) | Outcome::Absent | Outcome::Closed => {}
             Outcome::Failed(_) => counters.load_failures.increment(),
             Outcome::TimedOut => counters.load_timeouts.increment(),
             Outcome::Panicked => counters.load_panics.increment(),
@@ -105,9 +147,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         }
         self.landed = true;
         // First out of the register, so that no caller joins a flight that has ended.
-        self.shared
-            .near
-            .abandon(&self.key, &self.flight, self.rest());
+        let rest = self.rest().filter(|_| !matches!(outcome, Outcome::Absent));
+        self.shared.near.abandon(&self.key, &self.flight, rest);
         self.flight.finish(outcome);
     }
 
@@ -129,6 +170,21 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Landing<K, V, S> {
                 Outcome::Aborted
             });
         }
-        self.shared.running.send_modify(|running| *running -= 1);
+    }
+}
+
+/// Counts a load as running and ends its flight even where the landing itself panics, in code of the
+/// key's or the clock's.
+struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
+    shared: Arc<Shared<K, V, S>>,
+    flight: Arc<Flight<V>>,
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
+    fn drop(&mut self) {
+        if !self.flight.has_landed() {
+            self.flight.finish(Outcome::Panicked);
+        }
+        self.shared.end_load();
     }
 }

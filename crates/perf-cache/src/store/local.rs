@@ -25,7 +25,7 @@ pub trait LocalStore<K, V>: Send + Sync + 'static {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized;
 
-    /// Keeps `entry` under `key`, replacing what was there even when it does not keep the new one.
+    /// Keeps `entry` under `key`, replacing what was there even when it declines the new one.
     ///
     /// What it gives up is handed back, so that values are dropped after the caller's locks are.
     fn insert(&self, key: K, entry: Entry<V>) -> Displaced<K, V>;
@@ -59,13 +59,28 @@ pub struct Displaced<K, V> {
     pub entries: Vec<(K, Entry<V>)>,
     /// How many entries were given up for lack of room.
     pub evicted: u64,
+    /// Whether the new entry was declined: it is heavier than the store ever holds.
+    pub declined: bool,
 }
 
 impl<K, V> Displaced<K, V> {
     /// `entries` were given up, `evicted` of them for lack of room.
     #[must_use]
     pub const fn new(entries: Vec<(K, Entry<V>)>, evicted: u64) -> Self {
-        Self { entries, evicted }
+        Self {
+            entries,
+            evicted,
+            declined: false,
+        }
+    }
+
+    /// The new entry was declined, and what it was to replace given up.
+    #[must_use]
+    pub fn declined(replaced: Option<(K, Entry<V>)>) -> Self {
+        Self {
+            declined: true,
+            ..Self::new(replaced.into_iter().collect(), 0)
+        }
     }
 }
 

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// It keeps what is asked for most often longer than [`QuickStore`](super::QuickStore) does, and what
 /// was asked for last shorter; its hits cost several times as much. It serves as storage only: loads and
 /// invalidations are the cache's own. Its evictions happen, and are counted, some time after the
-/// insertion that caused them.
+/// insertion that caused them. It declines what weighs more than the whole limit.
 pub struct MokaStore<K, V> {
     cache: Cache<K, Entry<V>, ahash::RandomState>,
+    capacity: Capacity<K, V>,
     evicted: Arc<AtomicU64>,
 }
 
@@ -37,7 +38,7 @@ where
         let builder = Cache::builder()
             .max_capacity(capacity.limit())
             .eviction_listener(listener);
-        let builder = match capacity {
+        let builder = match capacity.clone() {
             Capacity::Entries(_) => builder,
             // The engine counts in 32 bits: what weighs more than 4 GiB weighs that.
             Capacity::Weight { weigher, .. } => builder.weigher(move |key, entry: &Entry<V>| {
@@ -46,6 +47,7 @@ where
         };
         Self {
             cache: builder.build_with_hasher(ahash::RandomState::new()),
+            capacity,
             evicted,
         }
     }
@@ -69,6 +71,10 @@ where
     }
 
     fn insert(&self, key: K, entry: Entry<V>) -> Displaced<K, V> {
+        if self.capacity.weigh(&key, entry.value()) > self.capacity.limit() {
+            let replaced = self.cache.remove(&key);
+            return Displaced::declined(replaced.map(|replaced| (key, replaced)));
+        }
         self.cache.insert(key, entry);
         Displaced::new(Vec::new(), self.evicted.swap(0, Ordering::Relaxed))
     }

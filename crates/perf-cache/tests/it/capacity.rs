@@ -54,5 +54,23 @@ async fn a_value_too_large_to_keep_still_replaces_the_old_one() -> anyhow::Resul
     cache.insert(1, "old".into()).await?;
     cache.insert(1, "x".repeat(20_000)).await?;
     assert_eq!(cache.get(&1).await, None);
+    assert_eq!((cache.stats().oversized, cache.stats().evictions), (1, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_twentieth_of_the_limit_is_kept_and_more_is_kept_or_counted() -> anyhow::Result<()> {
+    const LIMIT: u64 = 64 << 20;
+    let builder = Cache::<u64, u64>::builder("shares");
+    let cache = builder.max_weight(LIMIT, |_, weight| *weight).build()?;
+    cache.insert(1, LIMIT / 20).await?;
+    assert_eq!(cache.get(&1).await, Some(LIMIT / 20));
+    let mut refused = 0;
+    for share in 1..20 {
+        cache.insert(1, LIMIT / share).await?;
+        refused += u64::from(cache.get(&1).await.is_none());
+        assert_eq!(cache.stats().oversized, refused, "1/{share} of the limit");
+    }
+    assert!(refused > 0, "the whole limit does not fit one shard");
     Ok(())
 }

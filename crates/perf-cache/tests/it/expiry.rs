@@ -89,3 +89,24 @@ async fn nothing_old_comes_back_when_the_deadlines_wrap_around() -> anyhow::Resu
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_has_expired_stays_so_however_long_nobody_asks() -> anyhow::Result<()> {
+    /// After this time the deadlines wrap around.
+    const ROUND: Duration = Duration::from_nanos(1 << 55);
+    let clock = ManualClock::new();
+    let builder = Cache::<u64, u64>::builder("centuries").clock(clock.clone());
+    let cache = builder.stale_if_error(SECOND).build()?;
+    for round in 0..4 {
+        cache.insert(1, round).await?;
+        clock.advance(ROUND);
+        let failing = async || Err::<u64, _>(std::fmt::Error);
+        let stale = cache.get_or_load(1, failing).await;
+        assert!(stale.is_err(), "neither fresh nor stale: {stale:?}");
+        cache.insert(1, round).await?;
+        clock.advance(ROUND);
+        assert_eq!(cache.get(&1).await, None, "round {round}");
+        assert!(!cache.contains(&1).await, "round {round}");
+    }
+    Ok(())
+}

@@ -34,18 +34,18 @@ fn a_setting_without_meaning_is_an_error_that_names_it() {
 async fn too_many_tags_are_refused_before_anything_is_loaded() -> anyhow::Result<()> {
     let cache = builder().build()?;
     let policy = EntryPolicy::new().tag("a").tag("b").tag("c").tag("d");
-    let refused = CacheError::TooManyTags { count: 4, limit: 3 };
-    assert_eq!(
-        cache.insert_with(1, 1, policy.clone()).await,
-        Err(refused.clone())
-    );
-    match cache
+    let inserted = cache.insert_with(1, 1, policy.clone()).await;
+    assert!(matches!(
+        inserted,
+        Err(CacheError::TooManyTags { count: 4, limit: 3 })
+    ));
+    let loaded = cache
         .get_or_load_with(1, policy, async || Sure::Ok(1))
-        .await
-    {
-        Err(LoadError::Cache(error)) => assert_eq!(error, refused),
-        other => panic!("{other:?}"),
-    }
+        .await;
+    assert!(matches!(
+        loaded,
+        Err(LoadError::Cache(CacheError::TooManyTags { .. }))
+    ));
     assert_eq!(cache.stats().loads, 0);
     Ok(())
 }

@@ -1,8 +1,11 @@
 use super::CursorCodec;
 use crate::error::{CursorFault, Error};
 use hmac::{Hmac, KeyInit, Mac};
+use perf_core::Clock;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Cursors that can be read but not forged: HMAC-SHA256, of which 128 bits are kept.
 ///
@@ -22,6 +25,14 @@ use std::fmt;
 pub struct Signed {
     /// The first signs; all verify.
     keys: Vec<Key>,
+    lifetime: Option<Lifetime>,
+}
+
+/// How long a cursor is good, by which clock.
+#[derive(Clone)]
+struct Lifetime {
+    seconds: u64,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Clone)]
@@ -30,7 +41,9 @@ struct Key {
     mac: Hmac<Sha256>,
 }
 
-const HEADER: u8 = 0x11;
+const TIMELESS: u8 = 0x11;
+/// As [`TIMELESS`], with the second of its making before the payload.
+const TIMED: u8 = 0x12;
 const TAG: usize = 16;
 
 impl Signed {
@@ -45,6 +58,7 @@ impl Signed {
     pub fn new(key: &[u8]) -> Result<Self, Error> {
         Ok(Self {
             keys: vec![Key::new(key)?],
+            lifetime: None,
         })
     }
 
@@ -57,6 +71,18 @@ impl Signed {
     pub fn accepting(mut self, key: &[u8]) -> Result<Self, Error> {
         self.keys.push(Key::new(key)?);
         Ok(self)
+    }
+
+    /// Refuses cursors that `clock` saw made longer than `lifetime` ago, counted in whole seconds, and those
+    /// that were made without a lifetime. 24 h suits most lists.
+    #[must_use]
+    pub fn expiring(mut self, lifetime: Duration, clock: impl Clock) -> Self {
+        let seconds = lifetime.as_secs();
+        self.lifetime = Some(Lifetime {
+            seconds,
+            clock: Arc::new(clock),
+        });
+        self
     }
 }
 
@@ -77,12 +103,31 @@ impl Key {
     }
 }
 
+impl Lifetime {
+    /// Seconds since the start of 1970; before it, none.
+    fn now(&self) -> u64 {
+        let since = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    }
+
+    fn is_over(&self, made: u64) -> bool {
+        self.now().saturating_sub(made) > self.seconds
+    }
+}
+
 impl CursorCodec for Signed {
     fn seal(&self, payload: &[u8]) -> Vec<u8> {
         let key = &self.keys[0];
-        let mut token = Vec::with_capacity(1 + key.id.len() + payload.len() + TAG);
-        token.push(HEADER);
+        let mut token = Vec::with_capacity(1 + key.id.len() + 8 + payload.len() + TAG);
+        token.push(if self.lifetime.is_some() {
+            TIMED
+        } else {
+            TIMELESS
+        });
         token.extend_from_slice(&key.id);
+        if let Some(lifetime) = &self.lifetime {
+            token.extend_from_slice(&lifetime.now().to_be_bytes());
+        }
         token.extend_from_slice(payload);
         let tag = key.mac.clone().chain_update(&token).finalize().into_bytes();
         token.extend_from_slice(&tag[..TAG]);
@@ -90,15 +135,15 @@ impl CursorCodec for Signed {
     }
 
     fn open(&self, token: &[u8]) -> Result<Vec<u8>, CursorFault> {
-        match token.first() {
-            Some(&HEADER) => {}
-            Some(_) => return Err(CursorFault::UnsupportedVersion),
-            None => return Err(CursorFault::Malformed),
+        let header = *token.first().ok_or(CursorFault::Malformed)?;
+        if !matches!(header, TIMELESS | TIMED) {
+            return Err(CursorFault::UnsupportedVersion);
         }
         let (signed, tag) = token
             .split_last_chunk::<TAG>()
             .ok_or(CursorFault::Malformed)?;
-        let (id, payload) = signed[1..]
+        let content = signed.get(1..).ok_or(CursorFault::Malformed)?;
+        let (id, content) = content
             .split_first_chunk::<4>()
             .ok_or(CursorFault::Malformed)?;
         let key = self
@@ -109,7 +154,21 @@ impl CursorCodec for Signed {
         let mac = key.mac.clone().chain_update(signed);
         mac.verify_truncated_left(tag)
             .map_err(|_| CursorFault::BadSignature)?;
-        Ok(payload.to_vec())
+        let (made, payload) = match header {
+            TIMED => {
+                let (made, payload) = content
+                    .split_first_chunk::<8>()
+                    .ok_or(CursorFault::Malformed)?;
+                (Some(u64::from_be_bytes(*made)), payload)
+            }
+            _ => (None, content),
+        };
+        match &self.lifetime {
+            Some(lifetime) if made.is_none_or(|made| lifetime.is_over(made)) => {
+                Err(CursorFault::Expired)
+            }
+            _ => Ok(payload.to_vec()),
+        }
     }
 }
 

@@ -84,6 +84,11 @@ impl FilterOp {
             .find(|operator| operator.name() == name)
     }
 
+    /// Whether only text can be compared so.
+    pub(crate) const fn takes_text(self) -> bool {
+        matches!(self, Self::Contains | Self::StartsWith | Self::EndsWith)
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }

@@ -9,6 +9,7 @@ use sqlx::{Arguments, MySql};
 /// MySQL and MariaDB: what a page needs is the same in both.
 impl Backend for MySql {
     const DIALECT: Dialect = Dialect::MySql;
+    const EXPLAIN: (&str, usize) = ("ANALYZE FORMAT=JSON", 0);
 
     fn bind(arguments: &mut MySqlArguments, bind: Bind) -> Result<(), BoxDynError> {
         let Bind::Value(value) = bind else {
@@ -22,6 +23,13 @@ impl Backend for MySql {
             Value::Float(value) => arguments.add(value),
             Value::Text(text) => arguments.add(text),
             Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Timestamp(moment) if !moment.nanos().is_multiple_of(1_000) => {
+                Err("beyond microseconds".into())
+            }
+            Value::Timestamp(moment) => {
+                arguments.add(moment.to_string().replace('T', " ").replace('Z', ""))
+            }
+            Value::Uuid(bytes) => arguments.add(bytes.to_vec()),
         }
     }
 

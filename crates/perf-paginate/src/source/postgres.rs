@@ -1,13 +1,16 @@
 use super::Backend;
 use crate::statement::Bind;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Timestamp, Value};
 use perf_core::{Dialect, Transience};
+use sqlx::encode::IsNull;
 use sqlx::error::{BoxDynError, DatabaseError};
-use sqlx::postgres::PgArguments;
-use sqlx::{Arguments, Postgres};
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo};
+use sqlx::{Arguments, Encode, Postgres, Type};
 
 impl Backend for Postgres {
     const DIALECT: Dialect = Dialect::Postgres;
+    const EXPLAIN: (&str, usize) = ("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF)", 0);
 
     fn bind(arguments: &mut PgArguments, bind: Bind) -> Result<(), BoxDynError> {
         match bind {
@@ -18,6 +21,8 @@ impl Backend for Postgres {
             Bind::Value(Value::Float(value)) => arguments.add(value),
             Bind::Value(Value::Text(text)) => arguments.add(text),
             Bind::Value(Value::Bytes(bytes)) => arguments.add(bytes),
+            Bind::Value(Value::Timestamp(moment)) => arguments.add(Micros::of(moment)?),
+            Bind::Value(Value::Uuid(bytes)) => arguments.add(UuidBytes(bytes)),
             Bind::List(kind, values) => bind_list(arguments, kind, values),
         }
     }
@@ -56,6 +61,14 @@ fn bind_list(
             Value::Bytes(bytes) => Some(bytes),
             _ => None,
         })?),
+        Kind::Timestamp => arguments.add(all(values, |value| match value {
+            Value::Timestamp(moment) => Micros::of(moment).ok(),
+            _ => None,
+        })?),
+        Kind::Uuid => arguments.add(all(values, |value| match value {
+            Value::Uuid(bytes) => Some(UuidBytes(bytes)),
+            _ => None,
+        })?),
     }
 }
 
@@ -63,3 +76,52 @@ fn all<V>(values: Vec<Value>, read: impl Fn(Value) -> Option<V>) -> Result<Vec<V
     let read: Option<Vec<V>> = values.into_iter().map(read).collect();
     read.ok_or_else(|| "a list's value does not fit its column".into())
 }
+
+/// A `timestamptz` as PostgreSQL holds it: microseconds since the start of 2000.
+struct Micros(i64);
+
+/// A `uuid` as PostgreSQL holds it.
+struct UuidBytes([u8; 16]);
+
+impl Micros {
+    fn of(moment: Timestamp) -> Result<Self, BoxDynError> {
+        const START_OF_2000: i64 = 946_684_800;
+        let seconds = moment.seconds().checked_sub(START_OF_2000);
+        let micros = seconds
+            .filter(|_| moment.nanos().is_multiple_of(1_000))
+            .and_then(|seconds| seconds.checked_mul(1_000_000))
+            .and_then(|micros| micros.checked_add(i64::from(moment.nanos() / 1_000)));
+        micros
+            .map(Self)
+            .ok_or_else(|| "no timestamp of PostgreSQL".into())
+    }
+}
+
+/// A type that sqlx knows only with a feature of its own, by PostgreSQL's fixed numbers for it and for
+/// its arrays.
+macro_rules! wire_type {
+    ($name:ty, $oid:literal, $array_oid:literal, $bytes:expr) => {
+        impl Type<Postgres> for $name {
+            fn type_info() -> PgTypeInfo {
+                PgTypeInfo::with_oid(Oid($oid))
+            }
+        }
+
+        impl PgHasArrayType for $name {
+            fn array_type_info() -> PgTypeInfo {
+                PgTypeInfo::with_oid(Oid($array_oid))
+            }
+        }
+
+        impl Encode<'_, Postgres> for $name {
+            fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+                let bytes: fn(&Self) -> _ = $bytes;
+                buffer.extend_from_slice(&bytes(self));
+                Ok(IsNull::No)
+            }
+        }
+    };
+}
+
+wire_type!(Micros, 1184, 1185, |micros| micros.0.to_be_bytes());
+wire_type!(UuidBytes, 2950, 2951, |uuid| uuid.0);

@@ -1,13 +1,18 @@
-use super::{Origin, PageSource, Selection};
+use super::{Origin, PageSource, Position, Selection};
 use crate::condition::Condition;
 use crate::error::Error;
+use crate::order::TotalOrder;
+use crate::request::PageRequest;
 use crate::schema::{Resource, Schema};
-use crate::seek::{self, SeekForm};
+use crate::seek::{self, SeekForm, Segment};
 use crate::statement::{Bind, Shape, Statement};
 use async_trait::async_trait;
 use perf_core::{Dialect, Transience};
 use sqlx::error::DatabaseError;
-use sqlx::{Arguments, AssertSqlSafe, Database, Executor, FromRow, IntoArguments, Pool};
+use sqlx::{
+    Arguments, AssertSqlSafe, ColumnIndex, Database, Decode, Executor, FromRow, IntoArguments,
+    Pool, Row, Type,
+};
 use std::fmt;
 
 /// What the databases' drivers differ in. Sealed by its parameter type: the backends are this crate's.
@@ -15,6 +20,10 @@ pub trait Backend: Database {
     /// The SQL that the database speaks.
     #[doc(hidden)]
     const DIALECT: Dialect;
+
+    /// What stands before a statement to have its plan shown, and the column that shows it.
+    #[doc(hidden)]
+    const EXPLAIN: (&str, usize);
 
     /// Adds one parameter.
     #[doc(hidden)]
@@ -64,6 +73,31 @@ impl<DB: Backend, T> SqlSource<DB, T> {
         self
     }
 
+    fn segments(&self, order: &TotalOrder, position: Option<Position<'_>>) -> Vec<Segment> {
+        seek::plan(order, position, self.form, DB::DIALECT.sorts_nulls_last())
+    }
+
+    /// The statements that a page may take, the later ones only where the earlier leave room.
+    fn statements(&self, request: &PageRequest) -> Vec<Statement> {
+        let shape = self.shape(request.condition());
+        let (origin, backward) = request.origin();
+        let order = if backward {
+            &request.order().reversed()
+        } else {
+            request.order()
+        };
+        let position = match origin {
+            Origin::Skipping(offset) => return vec![shape.page(order, request.reach(), offset)],
+            Origin::Beginning => None,
+            Origin::At(position) => Some(position),
+        };
+        let segments = self.segments(order, position);
+        shape
+            .rounds(&segments)
+            .map(|round| shape.rows(order, round, request.reach()))
+            .collect()
+    }
+
     fn shape<'a>(&'a self, condition: &'a Condition) -> Shape<'a> {
         Shape {
             dialect: DB::DIALECT,
@@ -90,17 +124,15 @@ where
 
     async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<T>, Error> {
         let shape = self.shape(selection.condition);
-        let position = match selection.from {
-            Origin::Beginning => None,
-            Origin::At(position) => Some(position),
+        let segments = match selection.from {
             Origin::Skipping(offset) => {
                 return self
                     .all(shape.page(selection.order, selection.limit, offset))
                     .await;
             }
+            Origin::Beginning => self.segments(selection.order, None),
+            Origin::At(position) => self.segments(selection.order, Some(position)),
         };
-        let nulls_last = DB::DIALECT.sorts_nulls_last();
-        let segments = seek::plan(selection.order, position, self.form, nulls_last);
         let mut rows = Vec::new();
         let mut room = selection.limit;
         for round in shape.rounds(&segments) {
@@ -120,24 +152,61 @@ where
     }
 }
 
-impl<DB: Backend, T> SqlSource<DB, T> {
+impl<DB: Backend, T> SqlSource<DB, T>
+where
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    /// How the database reads a page, in its own words, one text for each statement.
+    ///
+    /// PostgreSQL and MariaDB run the statement to tell what it took; SQLite tells what it would do. The
+    /// plan of a page that seeks shows an index condition on the sort's fields, and no sort.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] when the database fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    pub async fn explain(&self, request: &PageRequest) -> Result<Vec<String>, Error>
+    where
+        usize: ColumnIndex<DB::Row>,
+        for<'r> String: Decode<'r, DB> + Type<DB>,
+    {
+        let (prefix, column) = DB::EXPLAIN;
+        let mut plans = Vec::new();
+        for statement in self.statements(request) {
+            let sql = AssertSqlSafe(format!("{prefix} {}", statement.sql));
+            let query = sqlx::query_with(sql, arguments::<DB>(statement.binds)?);
+            let rows = query.fetch_all(&self.pool).await.map_err(failed::<DB>)?;
+            let lines = rows.iter().map(|row| row.try_get::<String, _>(column));
+            let lines: Vec<String> = lines.collect::<Result<_, _>>().map_err(failed::<DB>)?;
+            plans.push(lines.join("\n"));
+        }
+        Ok(plans)
+    }
+
     async fn all<O>(&self, statement: Statement) -> Result<Vec<O>, Error>
     where
-        DB::Arguments: IntoArguments<DB>,
-        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
         O: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
     {
-        let mut arguments = DB::Arguments::default();
-        arguments.reserve(statement.binds.len(), 0);
-        for bind in statement.binds {
-            DB::bind(&mut arguments, bind).map_err(|_| Error::ValueOutOfRange)?;
-        }
+        let arguments = arguments::<DB>(statement.binds)?;
         // The text is the planner's: identifiers from the declaration, every value bound.
         sqlx::query_as_with(AssertSqlSafe(statement.sql), arguments)
             .fetch_all(&self.pool)
             .await
             .map_err(failed::<DB>)
     }
+}
+
+fn arguments<DB: Backend>(binds: Vec<Bind>) -> Result<DB::Arguments, Error> {
+    let mut arguments = DB::Arguments::default();
+    arguments.reserve(binds.len(), 0);
+    for bind in binds {
+        DB::bind(&mut arguments, bind).map_err(|_| Error::ValueOutOfRange)?;
+    }
+    Ok(arguments)
 }
 
 fn failed<DB: Backend>(error: sqlx::Error) -> Error {

@@ -8,6 +8,7 @@ use sqlx::{Arguments, Sqlite};
 
 impl Backend for Sqlite {
     const DIALECT: Dialect = Dialect::Sqlite;
+    const EXPLAIN: (&str, usize) = ("EXPLAIN QUERY PLAN", 3);
 
     fn bind(arguments: &mut SqliteArguments, bind: Bind) -> Result<(), BoxDynError> {
         let Bind::Value(value) = bind else {
@@ -21,6 +22,11 @@ impl Backend for Sqlite {
             Value::Float(value) => Arguments::add(arguments, value),
             Value::Text(text) => Arguments::add(arguments, text),
             Value::Bytes(bytes) => Arguments::add(arguments, bytes),
+            Value::Timestamp(moment) => {
+                let utc = moment.to_string().replace('Z', "+00:00");
+                Arguments::add(arguments, utc)
+            }
+            Value::Uuid(bytes) => Arguments::add(arguments, bytes.to_vec()),
         }
     }
 

@@ -89,13 +89,15 @@ async fn postgres() {
     .unwrap();
 }
 
+/// No key has a descending part: through `(b DESC, a, id DESC)`, MariaDB 10.11.19 finds 4 of the 5 rows of
+/// `b <= 'a' AND a = 1 AND id >= -4`, with no page involved.
 #[tokio::test]
 async fn mariadb() {
     let database = MariaDbServer::shared().unwrap().database().unwrap();
     let pool = MySqlPool::connect(&database.url_unix()).await.unwrap();
     sqlx::raw_sql(
         "CREATE TABLE `rows` (id BIGINT PRIMARY KEY, a BIGINT, b VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin,
-                              c BIGINT NOT NULL, d BOOLEAN NOT NULL, KEY (a, id), KEY (b DESC, a, id DESC));",
+                              c BIGINT NOT NULL, d BOOLEAN NOT NULL, KEY (a, id), KEY (b, a, id));",
     )
     .execute(&pool)
     .await

@@ -1,11 +1,14 @@
 //! What a cursor may and may not do.
 
 use crate::rows::Row;
+use futures_util::TryStreamExt as _;
+use perf_core::ManualClock;
 use perf_paginate::{
-    Binding, Cursor, CursorFault, Error, Filter, PageQuery, Paginator, Plain, Resource, Signed,
-    SliceSource,
+    Binding, Cursor, CursorFault, Error, Filter, Page, PageQuery, Paginator, Plain, Resource,
+    Signed, SliceSource,
 };
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn rows() -> Vec<Row> {
     (0..30)
@@ -91,6 +94,36 @@ async fn a_rotated_key_breaks_no_cursor_and_a_dropped_one_breaks_all() {
 }
 
 #[tokio::test]
+async fn a_cursor_expires_by_the_clock_that_made_it() {
+    let clock = ManualClock::new();
+    let signed = || Signed::new(&[1; 32]).unwrap();
+    let source = || SliceSource::new(Row::schema().unwrap(), rows());
+    let hour = Duration::from_secs(3_600);
+    let expiring = Paginator::new(source(), signed().expiring(hour, clock.clone()));
+    let cursor = cursor(&expiring, &PageQuery::new()).await;
+    let query = PageQuery::new().cursor(cursor);
+    clock.advance(hour);
+    assert!(expiring.check(&query).is_ok());
+    clock.advance(Duration::from_secs(1));
+    let expired = |query: &PageQuery| {
+        let error = expiring.check(query).unwrap_err();
+        matches!(error, Error::InvalidCursor(CursorFault::Expired)) && error.status() == 400
+    };
+    assert!(expired(&query));
+    // Without a lifetime its age is of no matter; made without one, it is unknown.
+    let timeless = Paginator::new(source(), signed());
+    assert!(timeless.check(&query).is_ok());
+    let ageless = timeless
+        .page(&PageQuery::new())
+        .await
+        .unwrap()
+        .info
+        .next
+        .unwrap();
+    assert!(expired(&PageQuery::new().cursor(ageless)));
+}
+
+#[tokio::test]
 async fn plain_cursors_are_not_taken_for_signed_ones() {
     let source = SliceSource::new(Row::schema().unwrap(), rows());
     let plain = Paginator::new(source, Plain);
@@ -146,4 +179,40 @@ fn a_cursor_does_not_show_itself_in_logs() {
         format!("{:?}", Cursor::from("secret")),
         "Cursor(6 characters)"
     );
+}
+
+#[tokio::test]
+async fn a_row_too_long_for_a_cursor_is_shown_without_one() {
+    let rows: Vec<Row> = (0..6)
+        .map(|id| Row {
+            id,
+            a: None,
+            b: Some(format!(
+                "{id}{}",
+                "x".repeat(if id == 2 { 2_000 } else { 1 })
+            )),
+            c: 0,
+            d: true,
+        })
+        .collect();
+    let paginator = Paginator::new(SliceSource::new(Row::schema().unwrap(), rows), Plain);
+    let ids = |page: &Page<Row>| page.items.iter().map(|row| row.id).collect::<Vec<_>>();
+    let query = |size| PageQuery::new().sort("b").size(size);
+
+    let page = paginator.page(&query(3)).await.unwrap();
+    assert_eq!((ids(&page), page.info.has_next), (vec![0, 1, 2], true));
+    assert_eq!((&page.info.next, &page.info.prev), (&None, &None));
+    // A page of another size ends at another row, and so do those that follow it.
+    let first = paginator.page(&query(2)).await.unwrap();
+    let next = query(2).cursor(first.info.next.unwrap());
+    let second = paginator.page(&next).await.unwrap();
+    assert_eq!((ids(&second), second.info.has_prev), (vec![2, 3], true));
+    assert_eq!((second.info.prev, second.info.next.is_some()), (None, true));
+    let all: Vec<Row> = paginator
+        .items(&query(3))
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 6);
 }

@@ -55,3 +55,27 @@ async fn a_derived_resource_reads_its_table() {
             .is_err()
     );
 }
+
+/// The crate under another path, as an umbrella has it.
+mod umbrella {
+    pub(super) use perf_paginate as paginate;
+}
+
+#[derive(Debug, Resource)]
+#[resource(table = "archive.rows", crate = umbrella::paginate)]
+struct Elsewhere {
+    #[resource(key, sort)]
+    c: i64,
+    #[resource(key)]
+    r#type: String,
+}
+
+#[test]
+fn a_derived_resource_may_reach_the_crate_by_any_path() {
+    let schema = Elsewhere::schema().unwrap();
+    assert_eq!(
+        (schema.name(), schema.table()),
+        ("archive.rows", "archive.rows")
+    );
+    assert_eq!(schema.columns().collect::<Vec<_>>(), ["c", "type"]);
+}

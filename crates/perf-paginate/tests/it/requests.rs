@@ -293,3 +293,72 @@ async fn a_total_says_how_well_it_is_known() {
         Total::Exact(10)
     );
 }
+
+#[tokio::test]
+async fn a_request_is_good_for_its_own_restriction_and_scope_only() {
+    let rows: Vec<Row> = (0..10)
+        .map(|id| Row {
+            id,
+            a: Some(id % 2),
+            b: None,
+            c: 0,
+            d: true,
+        })
+        .collect();
+    let all = Paginator::new(SliceSource::new(keyed(&["id"]).unwrap(), rows), Plain);
+    let even = all.restricted(&Filter::eq("a", 0_i64)).unwrap();
+    let odd = all.restricted(&Filter::eq("a", 1_i64)).unwrap();
+    let paginators = [&all, &even, &odd, &all.scoped("me"), &even.scoped("me")];
+    let asked = PageQuery::new().filter(Filter::eq("a", 1_i64));
+    for (own, checked) in paginators.iter().enumerate() {
+        // Asking for what the restriction says does not make a request restricted.
+        for query in [&PageQuery::new(), &asked] {
+            let request = checked.check(query).unwrap();
+            for (position, fetched) in paginators.iter().enumerate() {
+                let page = fetched.fetch(&request).await;
+                assert_eq!(page.is_ok(), position == own, "{own} by {position}");
+                assert!(position == own || matches!(page, Err(Error::ForeignRequest)));
+            }
+        }
+    }
+    let again = all.restricted(&Filter::is_in("a", ["0"])).unwrap();
+    let same = all.restricted(&Filter::is_in("a", [0_i64, 0])).unwrap();
+    let request = again.check(&PageQuery::new()).unwrap();
+    assert_eq!(same.fetch(&request).await.unwrap().items.len(), 5);
+}
+
+#[test]
+fn filters_side_by_side_nest_no_deeper_than_alone() {
+    let paginator = Paginator::new(Untouchable(schema()), Plain);
+    let nested = |n: i64| {
+        let levels = 1..4;
+        levels.fold(Filter::eq("a", n), |filter, _| filter.negated())
+    };
+    let one = PageQuery::new().filter(nested(1));
+    let two = one.clone().filter(nested(2));
+    assert!(paginator.check(&one).is_ok());
+    assert!(paginator.check(&two).is_ok());
+    // Their comparisons are still counted together.
+    let many = (0..21).fold(PageQuery::new(), |query, n: i64| {
+        query.filter(Filter::eq("a", n))
+    });
+    let error = paginator.check(&many).unwrap_err().to_string();
+    assert_eq!(error, "more than 20 filters in a group");
+    let eleven = || Filter::all((0..11).map(|n: i64| Filter::eq("a", n)));
+    let error = paginator.check(&PageQuery::new().filter(eleven()).filter(eleven()));
+    assert_eq!(error.unwrap_err().to_string(), "more than 20 conditions");
+}
+
+#[test]
+fn a_service_compares_only_text_with_parts_of_text() {
+    let paginator = Paginator::new(Untouchable(schema()), Plain);
+    for operator in [FilterOp::Contains, FilterOp::StartsWith, FilterOp::EndsWith] {
+        let part = |field| Filter::compare(field, operator, ["1".into()]);
+        let error = paginator.restricted(&part("id").negated()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("field \"id\" does not allow operator {operator}")
+        );
+        assert!(paginator.restricted(&part("b").negated()).is_ok());
+    }
+}

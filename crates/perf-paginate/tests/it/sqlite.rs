@@ -1,7 +1,9 @@
 //! What holds of a page from SQLite besides its rows: its cost, and its honesty under change.
 
 use crate::rows::{self, Row};
-use perf_paginate::{Cursor, Nulls, Page, PageQuery, Paginator, Plain, SortKey, SqlSource};
+use perf_paginate::{
+    CountMode, Cursor, Nulls, Page, PageQuery, Paginator, Plain, SortKey, SqlSource, Total,
+};
 use sqlx::{Sqlite, SqlitePool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,4 +161,107 @@ async fn a_failed_statement_is_the_backends_fault() {
             .to_string()
             .contains("no such table")
     );
+}
+
+/// Two groups of equal `c`, a third of each NULL in `a`.
+async fn grouped() -> SqlitePool {
+    let pool = rows::table().await;
+    let rows: Vec<Row> = (0..ROWS)
+        .map(|id| Row {
+            id,
+            a: (id % 3 > 0).then_some(id % 97),
+            b: None,
+            c: id % 2,
+            d: true,
+        })
+        .collect();
+    rows::fill(&pool, &rows).await;
+    pool
+}
+
+/// The most steps that any page of a walk takes: the first, the last, and those at the edges between NULLs,
+/// values and groups.
+async fn worst(pool: &SqlitePool, sort: &str) -> u64 {
+    let paginator = paginator(pool);
+    let query = PageQuery::new().sort(sort);
+    let steps = steps(pool).await;
+    let mut worst = 0;
+    let mut queries = vec![query.clone(), query.clone().last()];
+    for pages in [1, 160, 166, 167, 250, 333, 334, 490, 500] {
+        queries.push(
+            query
+                .clone()
+                .cursor(cursor_at(&paginator, &query, pages).await),
+        );
+    }
+    for query in queries {
+        steps.store(0, Ordering::Relaxed);
+        assert_eq!(paginator.page(&query).await.unwrap().items.len(), 20);
+        worst = worst.max(steps.load(Ordering::Relaxed));
+    }
+    worst
+}
+
+#[tokio::test]
+async fn a_page_of_an_indexed_sort_costs_its_rows_however_large_a_group() {
+    let pool = grouped().await;
+    let served = [
+        "id",
+        "a",
+        "-a",
+        "a:nulls_first",
+        "-a:nulls_first",
+        "c,a:nulls_first",
+        "-c,-a",
+        "c,-a",
+        "-c,a:nulls_first",
+    ];
+    for sort in served {
+        let steps = worst(&pool, sort).await;
+        assert!(steps < 3_000, "{steps} steps for {sort:?}");
+    }
+}
+
+#[tokio::test]
+async fn nulls_where_no_column_has_them_cost_a_group_or_an_index_on_where_they_are() {
+    let pool = grouped().await;
+    for (sort, index) in [
+        ("c,a", "c, a IS NULL, a, id"),
+        ("-c,-a:nulls_first", "c, a IS NULL, a, id"),
+        ("c,-a:nulls_first", "c, a IS NULL DESC, a DESC, id DESC"),
+    ] {
+        let unserved = worst(&pool, sort).await;
+        let text = format!("CREATE INDEX placed ON rows ({index})");
+        sqlx::query(sqlx::AssertSqlSafe(text))
+            .execute(&pool)
+            .await
+            .unwrap();
+        let served = worst(&pool, sort).await;
+        sqlx::query("DROP INDEX placed")
+            .execute(&pool)
+            .await
+            .unwrap();
+        assert!(unserved > 100_000, "{unserved} steps for {sort:?} without");
+        assert!(served < 3_000, "{served} steps for {sort:?} with {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_cap_beyond_what_a_database_counts_caps_nothing() {
+    let pool = rows::table().await;
+    let row = |id| Row {
+        id,
+        a: None,
+        b: None,
+        c: 0,
+        d: true,
+    };
+    rows::fill(&pool, &[row(1), row(2), row(3)]).await;
+    let paginator = paginator(&pool);
+    let most = i64::MAX.unsigned_abs();
+    for cap in [most - 1, most, most + 1, u64::MAX] {
+        let query = PageQuery::new().size(1).count(CountMode::Capped(cap));
+        let page = paginator.page(&query).await.unwrap();
+        assert_eq!(page.total, Total::Exact(3), "{cap}");
+    }
 }

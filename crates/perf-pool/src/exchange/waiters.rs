@@ -40,6 +40,8 @@ pub enum Outcome<F> {
     Served(Ticket),
     /// Past its deadline.
     Expired,
+    /// Turned away, because the line does not get shorter and it stood there too long.
+    Shed,
     /// Refused for everybody who waits.
     Refused(F),
 }
@@ -48,8 +50,15 @@ pub enum Outcome<F> {
 struct Links<F> {
     before: Option<NonNull<Waiter<F>>>,
     after: Option<NonNull<Waiter<F>>>,
-    deadline: Moment,
+    patience: Patience,
     waker: Option<Waker>,
+}
+
+/// Since when somebody waits, and until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub since: Moment,
+    pub deadline: Moment,
 }
 
 const OUTSIDE: u8 = 0;
@@ -69,7 +78,10 @@ impl<F> Waiter<F> {
             links: UnsafeCell::new(Links {
                 before: None,
                 after: None,
-                deadline: Moment::NEVER,
+                patience: Patience {
+                    since: Moment::ORIGIN,
+                    deadline: Moment::NEVER,
+                },
                 waker: None,
             }),
             outcome: UnsafeCell::new(None),
@@ -137,14 +149,14 @@ impl<F> Waiters<F> {
     ///
     /// The waiter must stay in place until it is settled or unlinked. Pinning and the exchange's
     /// `withdraw` in the owner's drop see to that.
-    pub unsafe fn push_last(&mut self, waiter: Pin<&Waiter<F>>, deadline: Moment, waker: Waker) {
+    pub unsafe fn push_last(&mut self, waiter: Pin<&Waiter<F>>, patience: Patience, waker: Waker) {
         let pointer = NonNull::from(waiter.get_ref());
         waiter.links.with_mut(|links| {
             // SAFETY: outside, so the links are the owner's, who lent the waiter.
             let links = unsafe { &mut *links };
             links.before = self.last;
             links.after = None;
-            links.deadline = deadline;
+            links.patience = patience;
             links.waker = Some(waker);
         });
         waiter.state.store(QUEUED, Relaxed);
@@ -155,27 +167,30 @@ impl<F> Waiters<F> {
         self.len += 1;
     }
 
-    /// Takes `waiter` out of the queue, whatever its place.
-    pub fn unlink(&mut self, waiter: Pin<&Waiter<F>>) {
-        self.unlink_pointer(NonNull::from(waiter.get_ref()));
+    /// Takes `waiter` out of the queue, whatever its place. Its waker is somebody's code, to be dropped
+    /// after unlocking.
+    #[must_use = "the waker must be dropped after unlocking"]
+    pub fn unlink(&mut self, waiter: Pin<&Waiter<F>>) -> Option<Waker> {
+        let waker = self.unlink_pointer(NonNull::from(waiter.get_ref()));
         waiter.state.store(OUTSIDE, Relaxed);
+        waker
     }
 
-    /// Renews the waker of a queued waiter.
-    pub fn set_waker(&mut self, waiter: Pin<&Waiter<F>>, waker: &Waker) {
+    /// Renews the waker of a queued waiter and returns the old one, to be dropped after unlocking.
+    #[must_use = "the waker must be dropped after unlocking"]
+    pub fn set_waker(&mut self, waiter: Pin<&Waiter<F>>, waker: Waker) -> Option<Waker> {
         edit(NonNull::from(waiter.get_ref()), |links| {
-            if let Some(old) = &mut links.waker {
-                old.clone_from(waker);
-            }
-        });
+            links.waker.replace(waker)
+        })
     }
 
-    /// The deadline of the one whose turn is next.
-    pub fn first_deadline(&self) -> Option<Moment> {
-        Some(edit(self.first?, |links| links.deadline))
+    /// The patience of the one whose turn is next.
+    pub fn first_patience(&self) -> Option<Patience> {
+        Some(edit(self.first?, |links| links.patience))
     }
 
-    /// Ends the wait of the first in line and returns whom to wake after unlocking.
+    /// Ends the wait of the first in line and returns whom to wake after unlocking; the outcome itself
+    /// when nobody waits.
     pub fn settle_first(&mut self, outcome: Outcome<F>) -> Result<Option<Waker>, Outcome<F>> {
         match self.first {
             Some(first) => Ok(self.settle(first, outcome)),
@@ -191,7 +206,7 @@ impl<F> Waiters<F> {
         while let Some(waiter) = cursor {
             let deadline = edit(waiter, |links| {
                 cursor = links.after;
-                links.deadline
+                links.patience.deadline
             });
             if deadline <= now {
                 woken.extend(self.settle(waiter, Outcome::Expired));

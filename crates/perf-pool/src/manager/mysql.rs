@@ -1,15 +1,25 @@
 use super::sql::{SqlManager, classify, impl_executor, prove_clean, roll_back_known};
 use super::{Fate, Manager};
 use perf_core::Transience;
+use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Connection};
 use std::fmt;
 
+/// The numbers of a shutdown, a broken connection, a statement or session that was killed, and a client
+/// that was idle for too long.
+const SESSION_ENDS: [u16; 11] = [
+    1053, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 3169, 4031,
+];
+
 /// A manager of connections to MySQL or MariaDB.
 ///
-/// Statements run on `&Pool<MySqlManager>` or on `&mut guard`, and there leave a clean connection behind
-/// however they end. Those on `&mut *guard`, the bare connection, cost a reset on return: one more round
-/// trip, in the background.
+/// Statements run on `&Pool<MySqlManager>` or on `&mut guard`, and there leave neither a transaction nor a
+/// running statement behind however they end. Those on `&mut *guard`, the bare connection, cost a reset on
+/// return: one more round trip, in the background.
+///
+/// The rest of the session is not reset: variables that were `SET`, temporary tables and named locks reach
+/// the next holder. Whoever uses them undoes them, or ends with [`Pooled::discard`](crate::Pooled::discard).
 ///
 /// ```no_run
 /// use perf_pool::{MySqlManager, Pool};
@@ -61,7 +71,7 @@ impl Manager for MySqlManager {
 
     async fn reset(&self, connection: &mut MySqlConnection) -> sqlx::Result<Fate> {
         roll_back_known::<MySql>(connection).await?;
-        prove_clean::<MySql>(connection).await
+        prove_clean::<MySql>(connection, |nonce| format!("ROLLBACK; SELECT '{nonce}'")).await
     }
 
     async fn close(&self, connection: MySqlConnection) {
@@ -79,6 +89,11 @@ impl Manager for MySqlManager {
 
 impl SqlManager for MySqlManager {
     type Database = MySql;
+
+    fn ends_session(error: &dyn DatabaseError) -> bool {
+        let error = error.try_downcast_ref::<MySqlDatabaseError>();
+        error.is_some_and(|error| SESSION_ENDS.contains(&error.number()))
+    }
 }
 
 impl_executor!(MySqlManager, MySql);

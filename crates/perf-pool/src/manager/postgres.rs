@@ -1,15 +1,28 @@
 use super::sql::{SqlManager, classify, impl_executor, prove_clean, roll_back_known};
 use super::{Fate, Manager};
 use perf_core::Transience;
-use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity, Postgres};
 use sqlx::{ConnectOptions, Connection};
 use std::fmt;
+
+/// What `DISCARD ALL` does, which may not stand beside other statements, but for the prepared statements,
+/// which the driver goes on using.
+const CLEAN_UP: &str = "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
+    DISCARD TEMP; DISCARD SEQUENCES";
 
 /// A manager of Postgres connections.
 ///
 /// Statements run on `&Pool<PostgresManager>` or on `&mut guard`, one round trip each, and there leave
-/// a clean connection behind however they end. Those on `&mut *guard`, the bare connection, cost a
-/// reset on return: one more round trip, in the background.
+/// neither a transaction nor a running statement behind however they end. Those on `&mut *guard`, the bare
+/// connection, and those that change the session, such as `SET` or `LISTEN`, cost a reset on return: one
+/// more round trip, in the background. It also undoes settings, roles, advisory locks, listening, cursors
+/// and temporary tables, and keeps prepared statements. Settings for all connections belong into the
+/// options, to which a reset returns.
+///
+/// A function called by a `SELECT`, `INSERT`, `UPDATE` or `DELETE` may change the session unseen, as
+/// `set_config(…, false)` and `pg_advisory_lock` do: call [`Pooled::taint`](crate::Pooled::taint) on a guard
+/// where one does, or the change reaches the next holder.
 ///
 /// ```no_run
 /// use perf_pool::{Pool, PostgresManager};
@@ -61,7 +74,10 @@ impl Manager for PostgresManager {
 
     async fn reset(&self, connection: &mut PgConnection) -> sqlx::Result<Fate> {
         roll_back_known::<Postgres>(connection).await?;
-        prove_clean::<Postgres>(connection).await
+        prove_clean::<Postgres>(connection, |nonce| {
+            format!("{CLEAN_UP}; SELECT '{nonce}', pg_advisory_unlock_all()")
+        })
+        .await
     }
 
     async fn close(&self, connection: PgConnection) {
@@ -78,6 +94,16 @@ impl Manager for PostgresManager {
 
 impl SqlManager for PostgresManager {
     type Database = Postgres;
+
+    /// By severity, which names the end of the session whatever its cause; class 08 is a connection that
+    /// broke on its way to the server.
+    fn ends_session(error: &dyn DatabaseError) -> bool {
+        let error = error.try_downcast_ref::<PgDatabaseError>();
+        error.is_some_and(|error| {
+            matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                || error.code().starts_with("08")
+        })
+    }
 }
 
 impl_executor!(PostgresManager, Postgres);

@@ -12,7 +12,7 @@ use crate::pool::Pool;
 use crate::pooled::Pooled;
 use perf_core::Transience;
 use sqlx::database::Database;
-use sqlx::error::BoxDynError;
+use sqlx::error::{BoxDynError, DatabaseError};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Execute, Executor, Row, SqlStr, Type};
 use sqlx_core::transaction::TransactionManager;
 use std::io;
@@ -23,6 +23,10 @@ pub trait SqlManager:
 {
     /// sqlx's name of the kind.
     type Database: Database;
+
+    /// Whether the server may have ended the session together with the statement, so that the next holder
+    /// must not get the connection unseen. A wrong "yes" costs one round trip in the background.
+    fn ends_session(error: &dyn DatabaseError) -> bool;
 }
 
 type TransactionsOf<M> = <<M as SqlManager>::Database as Database>::TransactionManager;
@@ -96,14 +100,18 @@ pub(crate) async fn roll_back_known<DB: Database>(
     Ok(())
 }
 
-/// Ends with a plain `ROLLBACK` whatever is open, in one round trip, and keeps the connection only if it
-/// answers what it was asked. A connection on which a statement was cancelled between its request and
-/// its answer may be one answer behind, and would hand somebody's rows to somebody else.
+/// Asks in one round trip what `question` makes of a nonce, which is to end with a plain `ROLLBACK`
+/// whatever is open and to select the nonce, and keeps the connection only if it answers that. A
+/// connection on which a statement was cancelled between its request and its answer may be one answer
+/// behind, and would hand somebody's rows to somebody else.
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "SQLite has no protocol to fall behind in")
 )]
-pub(crate) async fn prove_clean<DB>(connection: &mut DB::Connection) -> sqlx::Result<Fate>
+pub(crate) async fn prove_clean<DB>(
+    connection: &mut DB::Connection,
+    question: impl FnOnce(&str) -> String,
+) -> sqlx::Result<Fate>
 where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
@@ -112,8 +120,7 @@ where
     usize: ColumnIndex<DB::Row>,
 {
     let nonce = format!("{:016x}", fastrand::u64(..));
-    let question = format!("ROLLBACK; SELECT '{nonce}'");
-    let row = sqlx::raw_sql(AssertSqlSafe(question))
+    let row = sqlx::raw_sql(AssertSqlSafe(question(&nonce)))
         .fetch_one(connection)
         .await?;
     let answer: String = row.try_get(0)?;
@@ -127,7 +134,7 @@ where
 /// Whether trying to connect again may help; `of_code` judges what the server said.
 pub(crate) fn classify(
     error: &sqlx::Error,
-    of_code: impl Fn(&dyn sqlx::error::DatabaseError) -> Transience,
+    of_code: impl Fn(&dyn DatabaseError) -> Transience,
 ) -> Transience {
     match error {
         sqlx::Error::Database(error) => of_code(error.as_ref()),
@@ -152,10 +159,11 @@ impl From<PoolError<Self>> for sqlx::Error {
             PoolError::Create(_) | PoolError::Misconfigured { .. } => {
                 Self::Configuration(Box::new(error))
             }
-            PoolError::NoRuntime => Self::Io(io::Error::other(error)),
-            PoolError::Timeout(_) | PoolError::Exhausted(_) | PoolError::QueueFull(_) => {
-                Self::Io(io::Error::new(io::ErrorKind::TimedOut, error))
-            }
+            PoolError::NoRuntime | PoolError::Panicked => Self::Io(io::Error::other(error)),
+            PoolError::Timeout(_)
+            | PoolError::Exhausted(_)
+            | PoolError::QueueFull(_)
+            | PoolError::Shed { .. } => Self::Io(io::Error::new(io::ErrorKind::TimedOut, error)),
         }
     }
 }
@@ -236,12 +244,14 @@ impl<'g, M: SqlManager> Tracked<'g, M> {
         Pooled::vouched(self.guard)
     }
 
-    /// Ends the statement. A failure that the server reported has ended it as well as a success.
+    /// Ends the statement. A failure that the server reported has ended it as well as a success, unless it
+    /// was the last word of the whole session.
     pub(crate) fn end<T>(self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
-        let has_ended = matches!(
-            outcome,
-            Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
-        );
+        let has_ended = match &outcome {
+            Ok(_) | Err(sqlx::Error::RowNotFound) => true,
+            Err(sqlx::Error::Database(error)) => !M::ends_session(error.as_ref()),
+            Err(_) => false,
+        };
         if has_ended && self.clears {
             Pooled::clear_taint(self.guard);
         }

@@ -1,13 +1,19 @@
 use super::sql::{SqlManager, classify, impl_executor, roll_back_known};
 use super::{Fate, Manager};
 use perf_core::Transience;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 /// A manager of SQLite connections.
 ///
-/// Statements run on `&Pool<SqliteManager>` or on `&mut guard`, and there leave a clean connection
-/// behind however they end. Those on `&mut *guard`, the bare connection, cost a reset on return.
+/// Statements run on `&Pool<SqliteManager>` or on `&mut guard`, and there leave neither a transaction nor
+/// a running statement behind however they end. Those on `&mut *guard`, the bare connection, cost a reset
+/// on return.
+///
+/// The rest of the session is not reset: pragmas, temporary tables and attached databases reach the next
+/// holder. Pragmas for all connections belong into the options; whoever uses the others undoes them, or
+/// ends with [`Pooled::discard`](crate::Pooled::discard).
 ///
 /// ```
 /// use perf_pool::{Pool, SqliteManager};
@@ -87,6 +93,10 @@ impl Manager for SqliteManager {
 
 impl SqlManager for SqliteManager {
     type Database = Sqlite;
+
+    fn ends_session(_: &dyn DatabaseError) -> bool {
+        false
+    }
 }
 
 impl_executor!(SqliteManager, Sqlite);

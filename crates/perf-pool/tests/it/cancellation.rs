@@ -1,6 +1,9 @@
 use crate::support::{Probe, TestResult, poll_at_most, settle};
 use perf_pool::{Pool, Pooled};
+use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 /// What must hold of a pool that nobody uses: all of it can be had, and nobody is thought to wait.
@@ -149,4 +152,54 @@ async fn abandon_often(pool: Pool<Probe>, seed: u64, acquires: u64) -> u64 {
         }
     }
     served
+}
+
+/// A waker that owns a guard, and gives it back when it is dropped.
+struct Owner(Mutex<Option<Pooled<Probe>>>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        drop(self.0.get_mut().map(Option::take));
+    }
+}
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// On a thread of its own, because a waker dropped under the queue's lock would never come back.
+fn a_waker_dropped_by(act: fn(std::pin::Pin<&mut perf_pool::Acquire<'_, Probe>>)) -> TestResult {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || -> TestResult {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        runtime.block_on(async {
+            let pool = Probe::default().pool().max_size(1).build()?;
+            let guard = pool.acquire().await?;
+            let waker = Waker::from(Arc::new(Owner(Mutex::new(Some(guard)))));
+            {
+                let mut waiting = pin!(pool.acquire());
+                let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+                drop(waker);
+                act(waiting.as_mut());
+            }
+            assert_whole(&pool).await?;
+            Ok(sender.send(())?)
+        })
+    });
+    Ok(receiver.recv_timeout(Duration::from_secs(10))?)
+}
+
+#[test]
+fn a_waker_that_is_cancelled_may_use_the_pool() -> TestResult {
+    a_waker_dropped_by(|_| {})
+}
+
+#[test]
+fn a_waker_that_is_renewed_may_use_the_pool() -> TestResult {
+    a_waker_dropped_by(|waiting| {
+        let _served = waiting.poll(&mut Context::from_waker(Waker::noop()));
+    })
 }

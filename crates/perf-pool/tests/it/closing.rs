@@ -1,6 +1,8 @@
 use crate::support::{Probe, TestResult, settle};
 use perf_core::{Clock, SystemClock};
-use perf_pool::PoolError;
+use perf_pool::{Pool, PoolError, from_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -79,5 +81,43 @@ async fn the_last_handle_takes_the_resources_along() -> TestResult {
     drop(held);
     settle().await;
     assert_eq!(probe.alive(), 0);
+    Ok(())
+}
+
+#[test]
+fn closing_outside_a_runtime_is_an_error_wherever_the_pools_tasks_live() -> TestResult {
+    let pool = Probe::default().pool().build()?;
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()?;
+    let held = elsewhere.block_on(pool.acquire())?;
+    let outcome = futures_util::FutureExt::now_or_never(pool.close(SECOND));
+    assert!(matches!(outcome, Some(Err(PoolError::NoRuntime))));
+    assert!(pool.is_closed());
+    drop(held);
+    Ok(())
+}
+
+struct Vicious;
+
+impl Drop for Vicious {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test]
+async fn the_last_guard_contains_the_panics_of_what_it_takes_along() -> TestResult {
+    let pool = Pool::builder(from_fn(async || io::Result::Ok(Vicious))).build()?;
+    let (last, idle, broken) = (
+        pool.acquire().await?,
+        pool.acquire().await?,
+        pool.acquire().await?,
+    );
+    drop(idle);
+    perf_pool::Pooled::discard(broken);
+    drop(pool);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(last))).is_ok());
     Ok(())
 }

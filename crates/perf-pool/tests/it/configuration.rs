@@ -17,6 +17,7 @@ fn senseless_settings_are_refused_by_name() {
     assert_eq!(refused_setting(pool().max_size(u32::MAX)), "max_size");
     assert_eq!(refused_setting(pool().max_size(1).min_idle(2)), "min_idle");
     assert_eq!(refused_setting(pool().max_connecting(0)), "max_connecting");
+    assert_eq!(refused_setting(pool().max_waiters(0)), "max_waiters");
     assert_eq!(refused_setting(pool().max_uses(0)), "max_uses");
     assert_eq!(refused_setting(pool().max_lifetime(second)), "max_lifetime");
     assert_eq!(

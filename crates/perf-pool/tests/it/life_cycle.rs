@@ -1,7 +1,8 @@
-use crate::support::{Probe, TestResult, settle};
-use perf_core::{Clock, SystemClock};
-use perf_pool::CloseReason;
-use std::sync::atomic::Ordering::SeqCst;
+use crate::support::{Probe, Refused, TestResult, settle};
+use perf_core::{Backoff, Clock, SystemClock};
+use perf_pool::{CloseReason, Pool, from_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -220,5 +221,65 @@ async fn a_panicking_manager_costs_no_slot() -> TestResult {
     probe.0.panics.store(false, SeqCst);
     assert_eq!(waiting.await??, 0);
     assert_eq!(pool.status().size(), 1);
+    Ok(())
+}
+
+/// The runtime is a thread's own, because attempts without a pause would never let go of it.
+#[test]
+fn attempts_beyond_the_back_offs_limit_keep_their_distance() -> TestResult {
+    let attempts = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&attempts);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || -> TestResult {
+        let manager = from_fn(move || {
+            counted.fetch_add(1, SeqCst);
+            std::future::ready(Err::<(), _>(Refused("at once")))
+        });
+        let backoff = Backoff::exponential(Duration::from_millis(1)).with_max_attempts(3);
+        let pool = Pool::builder(manager)
+            .clock(SystemClock)
+            .backoff(backoff)
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()?;
+        let outcome = runtime.block_on(pool.acquire_within(Duration::from_millis(200)));
+        Ok(sender.send(outcome.is_err())?)
+    });
+    assert!(receiver.recv_timeout(10 * SECOND)?);
+    let attempts = attempts.load(SeqCst);
+    assert!((2..=210).contains(&attempts), "{attempts}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_failure_to_create_spares_those_who_wait_for_a_return() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(2).build()?;
+    let held = pool.acquire().await?;
+    probe.0.refuses_for_good.store(true, SeqCst);
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(|guard| guard.number) }
+    });
+    SystemClock.sleep(SECOND).await;
+    assert!(pool.metrics().create_failures > 0);
+    drop(held);
+    assert_eq!(waiting.await??, 0);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_check_delays_no_connect() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(1).build()?;
+    drop(pool.acquire().await?);
+    tokio::time::advance(2 * SECOND).await;
+    probe.0.check_panics.store(true, SeqCst);
+    let start = SystemClock.now();
+    assert_eq!(pool.acquire().await?.number, 1);
+    assert_eq!(SystemClock.now().since(start), Duration::ZERO);
+    assert_eq!(pool.metrics().create_failures, 0);
     Ok(())
 }

@@ -5,6 +5,8 @@ use perf_testkit::MariaDbServer;
 server_suite!(MySqlManager);
 
 const SLEEP: &str = "SELECT sleep(10)";
+const SESSION: &str = "SELECT CAST(connection_id() AS SIGNED)";
+const END: &str = "KILL ?";
 
 fn connect_through(max_size: u32) -> TestResult<(FaultProxy, Pool<MySqlManager>)> {
     let server = MariaDbServer::shared()?;

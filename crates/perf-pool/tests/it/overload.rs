@@ -54,3 +54,68 @@ async fn a_refusing_server_sees_few_attempts() -> TestResult {
     assert!(probe.0.most_creating.load(SeqCst) <= 2);
     Ok(())
 }
+
+/// Three times as many callers as two resources can serve, for ten seconds.
+#[tokio::test(start_paused = true)]
+async fn under_overload_the_served_wait_briefly_and_nothing_idles() -> TestResult {
+    const HOLD: Duration = Duration::from_millis(10);
+    const CALLERS: u32 = 6_000;
+    let pool = Probe::default().pool().max_size(2).max_waiters(10_000);
+    let pool = pool.shed_above(Duration::from_millis(50)).build()?;
+    let start = SystemClock.now();
+    let mut tasks = Vec::new();
+    for _ in 0..CALLERS {
+        let pool = pool.clone();
+        tasks.push(tokio::spawn(async move {
+            let guard = pool.acquire().await?;
+            SystemClock.sleep(HOLD).await;
+            drop(guard);
+            Ok(())
+        }));
+        // 600 a second against a capacity of 200.
+        let next = u32::try_from(tasks.len())?;
+        SystemClock
+            .sleep_until(start.saturating_add(HOLD * next / 6))
+            .await;
+    }
+    let mut served = 0;
+    for task in tasks {
+        match task.await? {
+            Ok(()) => served += 1,
+            Err(error @ PoolError::Shed { .. }) => assert!(error.is_overload()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let took = SystemClock.now().since(start).as_secs_f64();
+    let capacity = 2.0 * took / HOLD.as_secs_f64();
+    // tokio's timer rounds each hold up to its next millisecond tick.
+    let capacity = capacity * 10.0 / 11.0;
+    assert!(
+        f64::from(served) >= 0.95 * capacity,
+        "{served} of {capacity}"
+    );
+    let metrics = pool.metrics();
+    assert!(
+        metrics.wait.p99 <= Duration::from_millis(150),
+        "{:?}",
+        metrics.wait
+    );
+    assert_eq!(metrics.shed, u64::from(CALLERS - served));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_served_in_full() -> TestResult {
+    let pool = Probe::default().pool().max_size(1);
+    let pool = pool.shed_above(Duration::from_millis(50)).build()?;
+    let burst = (0..8).map(async |_| {
+        let _guard = pool.acquire().await?;
+        SystemClock.sleep(Duration::from_millis(10)).await;
+        TestResult::Ok(())
+    });
+    for outcome in futures_util::future::join_all(burst).await {
+        outcome?;
+    }
+    assert_eq!(pool.metrics().shed, 0);
+    Ok(())
+}

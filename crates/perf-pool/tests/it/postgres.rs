@@ -5,6 +5,8 @@ use perf_testkit::PostgresServer;
 server_suite!(PostgresManager);
 
 const SLEEP: &str = "SELECT pg_sleep(10)";
+const SESSION: &str = "SELECT pg_backend_pid()::bigint";
+const END: &str = "SELECT pg_terminate_backend(?)";
 
 fn connect_through(max_size: u32) -> TestResult<(FaultProxy, Pool<PostgresManager>)> {
     let server = PostgresServer::shared()?;
@@ -33,5 +35,33 @@ async fn a_database_that_is_not_there_fails_at_once_with_the_cause() -> TestResu
     );
     let source = std::error::Error::source(&error).ok_or("no source")?;
     assert!(source.to_string().contains("does not exist"), "{source}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reset_clears_what_a_session_can_hold() -> TestResult {
+    let (_proxy, pool) = connect_through(1)?;
+    let mut guard = pool.acquire().await?;
+    for sql in [
+        "SET statement_timeout = 1234",
+        "SELECT set_config('app.tenant', '42', false), pg_advisory_lock(7)",
+        "CREATE TEMP TABLE secrets (x TEXT)",
+        "LISTEN news",
+    ] {
+        sqlx::query(sql).execute(&mut guard).await?;
+    }
+    drop(guard);
+    let left: String = sqlx::query_scalar(
+        "SELECT concat_ws(' ', current_setting('statement_timeout'),
+            nullif(current_setting('app.tenant', true), ''),
+            to_regclass('pg_temp.secrets')::text,
+            (SELECT min(channel) FROM pg_listening_channels() AS channel),
+            (SELECT min(locktype) FROM pg_locks
+                WHERE locktype = 'advisory' AND pid = pg_backend_pid()))",
+    )
+    .fetch_one(&pool)
+    .await?;
+    assert_eq!(left, "0");
+    assert_eq!(pool.metrics().create.count, 1);
     Ok(())
 }

@@ -96,3 +96,18 @@ fn a_pool_may_be_used_from_two_runtimes_at_once() -> TestResult {
     assert_eq!(pool.status().in_use, 0);
     Ok(())
 }
+
+#[test]
+fn a_runtime_without_a_timer_is_named_and_not_tried_again_and_again() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().build()?;
+    let timeless = Builder::new_multi_thread().worker_threads(1).build()?;
+    let outcome = timeless.block_on(pool.acquire());
+    assert!(matches!(outcome, Err(PoolError::Panicked)), "{outcome:?}");
+    // Nothing is left behind that keeps the pool from working elsewhere.
+    assert_eq!(
+        runtime()?.block_on(pool.acquire())?.number,
+        probe.created() - 1
+    );
+    Ok(())
+}

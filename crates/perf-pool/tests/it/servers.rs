@@ -3,7 +3,8 @@
 /// The tests of one manager against a real server behind a proxy.
 ///
 /// The module that calls it provides `connect_through`, a pool of `max_size` connections to a fresh
-/// database behind a fault proxy, `is_in_transaction`, and the statement `SLEEP` of ten seconds.
+/// database behind a fault proxy, `is_in_transaction`, and three statements: `SLEEP` of ten seconds,
+/// `SESSION` for the number of the own session, and `END` for the end of session `?`.
 macro_rules! server_suite {
     ($manager:ty) => {
         use crate::support::{TestResult, cancel_after, poll_at_most};
@@ -151,6 +152,28 @@ macro_rules! server_suite {
                 };
                 let _cancelled = poll_at_most(polls, begin).await;
                 assert_clean(&pool).await?;
+            }
+            Ok(())
+        }
+
+        #[tokio::test]
+        async fn a_session_that_its_server_ended_costs_one_error() -> TestResult {
+            let (_proxy, pool) = pool(2).await?;
+            let (mut victim, mut admin) = (pool.acquire().await?, pool.acquire().await?);
+            let session: i64 = sqlx::query_scalar(SESSION).fetch_one(&mut victim).await?;
+            let end = sqlx::AssertSqlSafe(END.replace('?', &session.to_string()));
+            let ending = async {
+                SystemClock.sleep(Duration::from_millis(200)).await;
+                sqlx::raw_sql(end).execute(&mut admin).await
+            };
+            let sleeping = sqlx::query(SLEEP).execute(&mut victim);
+            let (slept, ended) = futures_util::future::join(sleeping, ending).await;
+            ended?;
+            assert!(slept.is_err(), "{slept:?}");
+            assert!(Pooled::meta(&victim).tainted);
+            drop((admin, victim));
+            for _ in 0..5 {
+                sqlx::query(INSERT).execute(&pool).await?;
             }
             Ok(())
         }

@@ -25,6 +25,7 @@ pub(crate) struct Knobs {
     pub(crate) most_creating: AtomicUsize,
     pub(crate) create_millis: AtomicU64,
     pub(crate) check_hangs: AtomicBool,
+    pub(crate) check_panics: AtomicBool,
     pub(crate) reset_hangs: AtomicBool,
     pub(crate) close_hangs: AtomicBool,
     pub(crate) refuses: AtomicBool,
@@ -104,6 +105,8 @@ impl Manager for Probe {
     async fn check(&self, resource: &mut Resource) -> Result<(), Refused> {
         self.0.checks.fetch_add(1, SeqCst);
         hang_if(&self.0.check_hangs).await;
+        let panics = self.0.check_panics.load(SeqCst);
+        assert!(!panics, "the manager was told to panic");
         if resource.broken {
             Err(Refused("dead"))
         } else {

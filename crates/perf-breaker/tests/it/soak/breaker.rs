@@ -4,7 +4,7 @@ use super::cases;
 use super::reference::{End, Reference, Settings, Window};
 use crate::support::MS;
 use perf_breaker::{CircuitBreaker, Outcome};
-use perf_core::{Clock, ManualClock, Moment};
+use perf_core::{Clock, ManualClock};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -137,11 +137,12 @@ proptest! {
         settings in settings(), steps in prop::collection::vec(step(), 1..80),
     ) {
         let clock = ManualClock::new();
+        let start = clock.now();
         let breaker = build(&settings, &clock);
         let mut reference = Reference::new(settings);
         let mut permits = Vec::new();
         for step in steps {
-            let now = clock.now().since(Moment::ORIGIN);
+            let now = clock.now().since(start);
             match step {
                 Step::Admit => match (breaker.admit(), reference.admit(now)) {
                     (Ok(ours), Ok(theirs)) => permits.push((ours, theirs)),
@@ -160,7 +161,7 @@ proptest! {
                     reference.reset();
                 }
             }
-            let now = clock.now().since(Moment::ORIGIN);
+            let now = clock.now().since(start);
             let ours = breaker.snapshot();
             prop_assert_eq!(ours.state, reference.state);
             let (calls, failures, slow) = reference.counts(now);

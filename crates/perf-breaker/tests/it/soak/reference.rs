@@ -54,6 +54,9 @@ pub(crate) struct Reference {
     row: usize,
     rounds: u32,
     until: Duration,
+    /// When the probes of this generation were given out, and how many generations before it hung.
+    issued: Vec<Duration>,
+    hung: u32,
     in_flight: usize,
     successes: usize,
     failures: usize,
@@ -77,6 +80,8 @@ impl Reference {
             row: 0,
             rounds: 0,
             until: Duration::ZERO,
+            issued: Vec::new(),
+            hung: 0,
             in_flight: 0,
             successes: 0,
             failures: 0,
@@ -84,20 +89,23 @@ impl Reference {
     }
 
     pub(crate) fn admit(&mut self, now: Duration) -> Result<Permit, Duration> {
-        let waited = now >= self.until;
         match self.state {
-            State::Open if waited => self.probe(now),
+            State::Open if now < self.until => return Err(self.until - now),
+            State::Open => self.probe(now, 0),
             State::HalfOpen => {
                 let taken = self.in_flight + self.successes + self.failures;
-                if taken >= self.settings.probes && waited {
-                    self.probe(now);
-                } else if taken >= self.settings.probes {
-                    return Err(self.until - now);
-                } else {
-                    self.in_flight += 1;
+                let last = self.issued.iter().map(|at| self.overdue(*at)).max();
+                match last {
+                    Some(last) if taken >= self.settings.probes && now < last => {
+                        return Err(last - now);
+                    }
+                    _ if taken >= self.settings.probes => self.probe(now, self.hung + 1),
+                    _ => {
+                        self.in_flight += 1;
+                        self.issued.push(now);
+                    }
                 }
             }
-            State::Open => return Err(self.until - now),
             _ => {}
         }
         Ok(Permit {
@@ -203,16 +211,24 @@ impl Reference {
         self.until = rounded_up(now + time);
     }
 
-    fn probe(&mut self, now: Duration) {
+    fn probe(&mut self, now: Duration, hung: u32) {
         self.begin(State::HalfOpen);
-        self.until = rounded_up(now + self.settings.lease);
+        self.hung = hung;
+        self.issued.push(now);
         self.in_flight = 1;
+    }
+
+    /// When a probe that was given out at `at` counts as hanging.
+    fn overdue(&self, at: Duration) -> Duration {
+        let doubled = self.settings.lease * 2_u32.pow(self.hung);
+        rounded_up(at + doubled.min(Duration::from_secs(3600)))
     }
 
     fn begin(&mut self, state: State) {
         self.state = state;
         self.generation += 1;
         self.calls.clear();
+        self.issued.clear();
         (self.row, self.in_flight, self.successes, self.failures) = (0, 0, 0, 0);
     }
 

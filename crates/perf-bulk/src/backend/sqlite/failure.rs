@@ -1,6 +1,6 @@
 //! What SQLite says when it refuses, made specific.
 
-use crate::backend::Target;
+use crate::backend::{Target, driver_error};
 use crate::error::{BulkError, ConstraintKind};
 use perf_core::Transience;
 
@@ -15,12 +15,21 @@ pub(super) struct Failure {
 const TOO_BIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
+const FOREIGN_KEY: i32 = 787;
 
 impl Failure {
     /// Whether SQLite undid this row alone. It does so for constraints and refused values; a full
     /// disk or an interrupt undoes the statement too, yet the next row would meet the same fate.
     pub(super) const fn blames_the_row(&self) -> bool {
         matches!(self.code & 0xff, TOO_BIG | CONSTRAINT | MISMATCH)
+    }
+
+    /// A row that SQLite left out without a word, as `ON CONFLICT IGNORE` or `RAISE(IGNORE)` asks it to.
+    pub(super) fn ignored() -> Self {
+        Self {
+            code: CONSTRAINT,
+            message: "the table or one of its triggers ignored the row".to_owned(),
+        }
     }
 
     /// The error of the row at `at`.
@@ -32,7 +41,7 @@ impl Failure {
                 source: self.into(),
             },
             CONSTRAINT | MISMATCH => BulkError::Constraint {
-                row,
+                row: Some(row),
                 kind: constraint_kind(self.code),
                 columns: named_columns(&self.message),
                 source: self.into(),
@@ -61,10 +70,24 @@ impl Failure {
     }
 }
 
+/// The error of a COMMIT. Some row breaks a deferred foreign key if SQLite says so, and it does not say which.
+pub(super) fn commit_error(error: sqlx::Error) -> BulkError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.is_some_and(|code| code == FOREIGN_KEY.to_string()) {
+        return BulkError::Constraint {
+            row: None,
+            kind: ConstraintKind::ForeignKey,
+            columns: Vec::new(),
+            source: error.into(),
+        };
+    }
+    driver_error(error)
+}
+
 const fn constraint_kind(code: i32) -> ConstraintKind {
     match code {
         275 => ConstraintKind::Check,
-        787 => ConstraintKind::ForeignKey,
+        FOREIGN_KEY => ConstraintKind::ForeignKey,
         1299 => ConstraintKind::NotNull,
         // PRIMARY KEY, UNIQUE, rowid.
         1555 | 2067 | 2579 => ConstraintKind::Unique,

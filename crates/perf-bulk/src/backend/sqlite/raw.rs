@@ -94,6 +94,12 @@ impl<'c> Session<'c> {
         outcome
     }
 
+    /// How many rows the connection has changed since it was opened, those by triggers included.
+    pub(super) fn changes(&mut self) -> i64 {
+        // SAFETY: the handle is open (1) and ours (2).
+        unsafe { ffi::sqlite3_total_changes64(self.handle.as_ptr()) }
+    }
+
     /// Whether the transaction is still open: some errors end it on SQLite's own accord.
     pub(super) fn in_transaction(&mut self) -> bool {
         // SAFETY: the handle is open (1) and ours (2).

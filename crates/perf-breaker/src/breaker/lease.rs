@@ -1,0 +1,69 @@
+use super::word::Deadline;
+use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
+use crate::window::Generation;
+use perf_core::Moment;
+use std::time::Duration;
+
+/// Until when the probes that are out may report: `{generation 20, deadline 44}`.
+///
+/// Every probe renews it, so that one given out late has as long as the first. A generation whose probes
+/// all hang is followed by one that has twice as long, up to an hour: calls that merely take longer than
+/// the lease would otherwise be replaced for ever, each before it can report.
+#[derive(Debug)]
+pub(super) struct Lease {
+    word: AtomicU64,
+    time: Duration,
+}
+
+const TAG_SHIFT: u32 = 64 - Generation::BITS;
+const LONGEST_DOUBLED: Duration = Duration::from_secs(3600);
+
+impl Lease {
+    /// A lease of `time` for the probes that follow no others.
+    pub(super) fn new(time: Duration) -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            time,
+        }
+    }
+
+    /// How long the probes of `generation` still have, after `hung` generations that hung.
+    pub(super) fn left(&self, generation: Generation, hung: u64, now: Moment) -> Duration {
+        let word = self.word.load(Acquire);
+        if word >> TAG_SHIFT == generation.0 {
+            Deadline(word & ((1 << TAG_SHIFT) - 1)).left(now)
+        } else {
+            // Whoever began this generation has not come to write its lease yet.
+            self.full(hung)
+        }
+    }
+
+    /// Gives the probes of `generation` their full time from now on; never less than they have.
+    pub(super) fn renew(
+        &self,
+        generation: Generation,
+        hung: u64,
+        now: Moment,
+        stands: impl Fn() -> bool,
+    ) {
+        let deadline = Deadline::after(now, self.full(hung)).0;
+        let next = (generation.0 << TAG_SHIFT) | deadline;
+        let mut word = self.word.load(Acquire);
+        loop {
+            let own = word >> TAG_SHIFT == generation.0;
+            // After the load: a lease that was written later than this generation began stays.
+            if (own && word >= next) || (!own && !stands()) {
+                return;
+            }
+            match self.word.compare_exchange_weak(word, next, AcqRel, Acquire) {
+                Ok(_) => return,
+                Err(moved) => word = moved,
+            }
+        }
+    }
+
+    fn full(&self, hung: u64) -> Duration {
+        let doubled = self.time.saturating_mul(1 << hung);
+        self.time.max(doubled.min(LONGEST_DOUBLED))
+    }
+}

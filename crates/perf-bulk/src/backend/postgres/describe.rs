@@ -1,0 +1,76 @@
+//! The types of a table's columns, and how the server is reached.
+
+use super::failure::{Failed, database_error, describe_error};
+use crate::backend::Target;
+use crate::backend::sql::{push_list, push_table};
+use perf_core::Dialect;
+use sqlx::postgres::{PgRow, PgTypeInfo};
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqlSafeStr, Statement};
+
+/// The columns' types. The driver remembers them: only the first call on a connection costs a round trip.
+///
+/// What it remembers may be outdated. Whoever uses it sends parameters of these types, which the server
+/// checks.
+pub(super) async fn columns(
+    connection: &mut PgConnection,
+    target: &Target<'_>,
+) -> Result<Vec<PgTypeInfo>, Failed> {
+    let sql = AssertSqlSafe(select(target)).into_sql_str();
+    let statement = connection
+        .prepare(sql)
+        .await
+        .map_err(|error| Failed::fatal(describe_error(error, target)))?;
+    let columns = statement.columns().iter();
+    Ok(columns.map(|column| column.type_info().clone()).collect())
+}
+
+/// The columns' types as they are now, and whether the connection is a TCP one. Always one round trip.
+pub(super) async fn columns_and_transport(
+    connection: &mut PgConnection,
+    target: &Target<'_>,
+) -> Result<(Vec<PgTypeInfo>, bool), Failed> {
+    let sql = format!(
+        "SELECT inet_client_addr() IS NOT NULL, columns.* \
+         FROM (SELECT) AS one LEFT JOIN ({} LIMIT 0) AS columns ON true",
+        select(target)
+    );
+    // The server refuses a statement prepared before its columns changed, so what it accepts is true.
+    let row = match sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut *connection)
+        .await
+    {
+        Ok(row) => row,
+        Err(error) => {
+            forget_outdated(connection, &error).await;
+            return Err(Failed::fatal(describe_error(error, target)));
+        }
+    };
+    let over_tcp = row
+        .try_get(0)
+        .map_err(|error| Failed::fatal(describe_error(error, target)))?;
+    Ok((types(&row), over_tcp))
+}
+
+fn types(row: &PgRow) -> Vec<PgTypeInfo> {
+    let columns = row.columns().iter().skip(1);
+    columns.map(|column| column.type_info().clone()).collect()
+}
+
+/// Lets the next call prepare anew when the table has changed.
+async fn forget_outdated(connection: &mut PgConnection, error: &sqlx::Error) {
+    const CACHED_PLAN_MUST_NOT_CHANGE: &str = "0A000";
+    if database_error(error).is_some_and(|error| error.code() == CACHED_PLAN_MUST_NOT_CHANGE) {
+        // Should this fail, so will the next call, and tries again.
+        let _outcome = connection.clear_cached_statements().await;
+    }
+}
+
+fn select(target: &Target<'_>) -> String {
+    let mut sql = String::from("SELECT ");
+    push_list(&mut sql, target.columns, ", ", |sql, column| {
+        Dialect::Postgres.push_identifier(sql, column);
+    });
+    sql.push_str(" FROM ");
+    push_table(Dialect::Postgres, &mut sql, target);
+    sql
+}

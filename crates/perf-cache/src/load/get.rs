@@ -1,0 +1,88 @@
+use super::Call;
+use crate::bounds::{Key, Value};
+use crate::store::LocalStore;
+use crate::{Cache, Lookup};
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The future of `get`: ready at the first poll when the value is near, or when there is no far tier.
+pub(crate) struct Get<'a, K, V, S, Q: ?Sized> {
+    cache: &'a Cache<K, V, S>,
+    key: &'a Q,
+    fetch: Option<Fetch<V>>,
+}
+
+/// A look into the far tier, boxed so that a near hit does not carry it.
+pub(crate) type Fetch<V> = Pin<Box<dyn Future<Output = Option<Lookup<V>>> + Send>>;
+
+impl<'a, K, V, S, Q: ?Sized> Get<'a, K, V, S, Q> {
+    pub(crate) const fn new(cache: &'a Cache<K, V, S>, key: &'a Q) -> Self {
+        Self {
+            cache,
+            key,
+            fetch: None,
+        }
+    }
+}
+
+impl<K, V, S, Q> Future for Get<'_, K, V, S, Q>
+where
+    K: Key + Borrow<Q>,
+    V: Value,
+    S: LocalStore<K, V>,
+    Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
+{
+    type Output = Option<V>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<V>> {
+        if self.fetch.is_none()
+            && let Some(value) = self.cache.near(self.key)
+        {
+            return Poll::Ready(Some(value));
+        }
+        self.poll_fetch(context)
+    }
+}
+
+impl<K, V, S, Q> Get<'_, K, V, S, Q>
+where
+    K: Key + Borrow<Q>,
+    V: Value,
+    S: LocalStore<K, V>,
+    Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
+{
+    #[cold]
+    fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<Option<V>> {
+        let mut fetch = match self.fetch.take() {
+            Some(fetch) => fetch,
+            None => {
+                self.cache.shared.counters.reads.miss();
+                match self.cache.fetch(self.key) {
+                    Some(fetch) => fetch,
+                    None => return Poll::Ready(None),
+                }
+            }
+        };
+        let found = fetch.as_mut().poll(context);
+        if found.is_pending() {
+            self.fetch = Some(fetch);
+        }
+        Poll::Ready(ready!(found).map(|lookup| lookup.value))
+    }
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
+    /// The way to the far tier, if there is one.
+    pub(crate) fn fetch<Q>(&self, key: &Q) -> Option<Fetch<V>>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        self.shared.far.as_ref()?;
+        let shared = Arc::clone(&self.shared);
+        Some(Box::pin(Call::fetch(shared, key.to_owned())))
+    }
+}

@@ -1,0 +1,134 @@
+use super::remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use perf_core::{Clock, Moment, SystemClock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A far store in this process, for tests and single-process set-ups. Clones share it. It has no bound.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    values: HashMap<String, (Vec<u8>, Moment)>,
+    generations: HashMap<String, u64>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// An empty store that expires its values by `clock`.
+    #[must_use]
+    pub fn with_clock(clock: impl Clock) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            state: Arc::default(),
+        }
+    }
+
+    fn until(&self, ttl: Duration) -> Moment {
+        self.clock.now().saturating_add(ttl)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    fn value(&self, key: &str, now: Moment) -> Option<&Vec<u8>> {
+        let (value, until) = self.values.get(key)?;
+        (now < *until).then_some(value)
+    }
+
+    fn generation(&mut self, (tag, fresh): &(String, u64)) -> u64 {
+        *self.generations.entry(tag.clone()).or_insert(*fresh)
+    }
+}
+
+#[async_trait]
+impl RemoteStore for MemoryStore {
+    async fn read(&self, key: &str, tags: &[String]) -> Result<Reading, StoreError> {
+        let state = self.state.lock();
+        Ok(Reading {
+            value: state.value(key, self.clock.now()).cloned(),
+            generations: tags
+                .iter()
+                .map(|tag| state.generations.get(tag).copied())
+                .collect(),
+        })
+    }
+
+    async fn lease(
+        &self,
+        key: &str,
+        request: LeaseRequest<'_>,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        let mut state = self.state.lock();
+        let is_free = state.value(key, self.clock.now()).is_none_or(|value| {
+            value.is_empty()
+                || (!request.replacing.is_empty() && value.starts_with(request.replacing))
+        });
+        if !is_free {
+            return Ok(None);
+        }
+        let lease = (request.lease.to_vec(), self.until(request.hold));
+        state.values.insert(key.to_owned(), lease);
+        let tags = request.tags.iter();
+        Ok(Some(tags.map(|tag| state.generation(tag)).collect()))
+    }
+
+    async fn settle(
+        &self,
+        key: &str,
+        lease: &Lease,
+        value: Option<(&[u8], Duration)>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.state.lock();
+        if state.value(key, self.clock.now()).map(Vec::as_slice) != Some(lease) {
+            return Ok(false);
+        }
+        match value {
+            Some((value, ttl)) => {
+                let value = (value.to_vec(), self.until(ttl));
+                state.values.insert(key.to_owned(), value);
+            }
+            None => {
+                state.values.remove(key);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        let value = (value.to_vec(), self.until(ttl));
+        self.state.lock().values.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.state.lock().values.remove(key);
+        Ok(())
+    }
+
+    async fn generations(&self, tags: &[(String, u64)]) -> Result<Vec<u64>, StoreError> {
+        let mut state = self.state.lock();
+        Ok(tags.iter().map(|tag| state.generation(tag)).collect())
+    }
+
+    async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError> {
+        self.state.lock().generations.extend(tags.iter().cloned());
+        Ok(())
+    }
+}
