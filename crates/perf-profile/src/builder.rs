@@ -4,6 +4,7 @@ use crate::rules::Thresholds;
 use perf_core::{Clock, Dialect, SystemClock};
 use std::fmt;
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
@@ -32,7 +33,14 @@ pub(crate) struct Settings {
 
 /// Where slow things are told.
 #[derive(Clone)]
-pub(crate) struct Log<T>(pub(crate) Arc<dyn Fn(&T) + Send + Sync>);
+pub(crate) struct Log<T>(Arc<dyn Fn(&T) + Send + Sync>);
+
+impl<T> Log<T> {
+    /// Calls it. A panic ends here: it must not unwind through `tracing` into a driver's destructor.
+    pub(crate) fn tell(&self, what: &T) {
+        let _panicked = catch_unwind(AssertUnwindSafe(|| (self.0)(what)));
+    }
+}
 
 impl<T> fmt::Debug for Log<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +99,7 @@ impl ProfilerBuilder {
     }
 
     /// Tells `log` of each slow execution, on the thread that reports it. It must not block, nor emit
-    /// `tracing` events: it runs inside one.
+    /// `tracing` events: it runs inside one. Should it panic, the execution is kept all the same.
     ///
     /// Without it, the newest 128 are kept for [`Snapshot::slow_queries`](crate::Snapshot::slow_queries)
     /// all the same.

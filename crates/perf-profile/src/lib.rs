@@ -19,6 +19,52 @@ pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+/// Times every call of a function, sync or async.
+///
+/// `name = "…"` replaces the function's own name; `crate = …` is the path under which `perf_profile`
+/// is reachable, `::perf_profile` unless told otherwise.
+///
+/// An async function is timed poll by poll, on whichever threads it runs: time on a thread, time
+/// waiting, and cancellations are told apart. A `const fn` cannot be profiled.
+///
+/// ```
+/// use perf_profile::{Profiler, profile};
+///
+/// #[profile]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// #[profile(name = "sum of squares")]
+/// async fn sum(n: u64) -> u64 {
+///     (1..=n).map(square).sum()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let profiler = Profiler::builder().build();
+/// assert_eq!(sum(3).await, 14);
+/// let snapshot = profiler.snapshot();
+/// let calls = |name| snapshot.functions().iter().find(|f| f.name == name).map(|f| f.calls);
+/// assert_eq!((calls("square"), calls("sum of squares")), (Some(3), Some(1)));
+/// # }
+/// ```
+///
+/// What may run where there is no clock is refused, and so is an argument that it does not know:
+///
+/// ```compile_fail
+/// #[perf_profile::profile]
+/// const fn seven() -> u8 {
+///     7
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #[perf_profile::profile(title = "seven")]
+/// fn seven() -> u8 {
+///     7
+/// }
+/// ```
 #[cfg(feature = "macros")]
 pub use perf_macros::profile;
 pub use profiler::Profiler;

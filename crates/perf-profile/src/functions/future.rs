@@ -57,15 +57,40 @@ impl<F: Future, E: Fn() -> Span> Future for Profiled<F, E> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let span = (this.enter)();
-        let output = this.future.poll(context);
-        if let Some(polled) = span.end_poll() {
-            this.progress.advance(&polled);
-            if output.is_ready() {
-                this.progress.complete(&polled);
-            }
+        let mut span = (this.enter)();
+        if let Some(node) = this.progress.node {
+            // The profiler may have been paused since the call began.
+            span = span.or_again(node);
         }
+        let mut underway = Underway {
+            span,
+            progress: this.progress,
+            ended: true,
+        };
+        let output = this.future.poll(context);
+        underway.ended = output.is_ready();
         output
+    }
+}
+
+/// A poll under way. Dropping it ends the poll, and the call unless the future is pending: a panic ends
+/// it as a return does.
+struct Underway<'a> {
+    span: Span,
+    progress: &'a mut Progress,
+    ended: bool,
+}
+
+impl Drop for Underway<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let polled = self.span.end_poll();
+        if let Some(polled) = &polled {
+            self.progress.advance(polled);
+        }
+        if self.ended {
+            self.progress.complete(polled.as_ref());
+        }
     }
 }
 
@@ -79,14 +104,15 @@ impl Progress {
         self.busy += polled.ended.saturating_sub(polled.started);
     }
 
-    /// Counts the call where it was polled last.
+    /// Counts the call where it was polled last; one whose last poll was truncated is counted as that.
     #[inline]
-    fn complete(&mut self, polled: &Polled) {
+    fn complete(&mut self, polled: Option<&Polled>) {
+        self.node = None;
+        let Some(polled) = polled else { return };
         let wall = polled.ended.saturating_sub(self.first);
         add(&polled.node.calls, 1);
         add(&polled.node.idle, wall.saturating_sub(self.busy));
-        polled.node.latency.record_exclusive(wall);
-        self.node = None;
+        polled.node.record_latency(wall);
     }
 }
 
@@ -103,5 +129,65 @@ impl<F, E> std::fmt::Debug for Profiled<F, E> {
         f.debug_struct("Profiled")
             .field("progress", &self.progress)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::{collect, set_recording};
+    use crate::{FunctionStats, span};
+    use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Waker;
+
+    fn stats(name: &str) -> FunctionStats {
+        let functions = collect().functions;
+        let found = functions.iter().find(|function| function.name == name);
+        found.unwrap().clone()
+    }
+
+    /// Polls a future twice, which then does as `second` says.
+    fn poll_twice<E: Fn() -> Span>(
+        enter: E,
+        between: impl FnOnce(),
+        second: impl Fn() -> Poll<()>,
+    ) {
+        let mut polls = 0;
+        let future = poll_fn(|_| {
+            polls += 1;
+            if polls == 1 { Poll::Pending } else { second() }
+        });
+        let mut future = pin!(profiled(future, enter));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        between();
+        _ = future.as_mut().poll(&mut context);
+    }
+
+    // One test, since pausing concerns the whole process.
+    #[test]
+    fn a_call_is_counted_once_however_it_ends() {
+        crate::ticks::calibrate();
+        set_recording(true);
+        poll_twice(
+            || span!("ends while paused"),
+            || set_recording(false),
+            || Poll::Ready(()),
+        );
+        set_recording(true);
+        let paused = stats("ends while paused");
+        assert_eq!((paused.calls, paused.cancelled, paused.polls), (1, 0, 2));
+        assert_eq!(paused.latency.count, 1);
+
+        let panicking = || poll_twice(|| span!("panics"), || (), || panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
+        let panicked = stats("panics");
+        assert_eq!(
+            (panicked.calls, panicked.cancelled, panicked.polls),
+            (1, 0, 2)
+        );
+        assert_eq!(panicked.latency.count, 1);
     }
 }

@@ -2,7 +2,7 @@ use super::Callsite;
 use parking_lot::Mutex;
 use perf_core::Histogram;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The node of a call site's last call on one thread.
@@ -13,9 +13,15 @@ const MAX_DEPTH: u32 = 128;
 /// A lane's most nodes. A program that takes more distinct paths on one thread loses the further ones.
 const MAX_NODES: usize = 16_384;
 
+/// Lanes with a latency histogram of their own for each function. What runs on further ones shares one,
+/// at the cost of locked additions: so a function has at most 17 of them, 153 KiB, whatever the threads.
+const OWN_LATENCIES: usize = 16;
+
 /// The counters of one thread at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lane {
+    /// Whether only its owner writes to its histograms.
+    exclusive: bool,
     /// The node that the thread is in, 0 outside all of them.
     current: AtomicU32,
     paths: Mutex<Paths>,
@@ -63,8 +69,13 @@ impl Lease {
     fn take() -> Self {
         let free = FREE.lock().pop();
         let lane = free.unwrap_or_else(|| {
-            let lane: &'static Lane = Box::leak(Box::default());
-            LANES.lock().push(lane);
+            let mut lanes = LANES.lock();
+            let lane: &'static Lane = Box::leak(Box::new(Lane {
+                exclusive: lanes.len() < OWN_LATENCIES,
+                current: AtomicU32::new(0),
+                paths: Mutex::default(),
+            }));
+            lanes.push(lane);
             lane
         });
         lane.current.store(0, Relaxed);
@@ -106,7 +117,13 @@ impl Paths {
         parent: u32,
         depth: u32,
     ) -> &'static Node {
-        let latency = self.histograms.entry(callsite.key());
+        let latency =
+            self.histograms
+                .entry(callsite.key())
+                .or_insert_with(|| match lane.exclusive {
+                    true => Box::leak(Box::default()),
+                    false => shared_latency(callsite),
+                });
         let node: &'static Node = Box::leak(Box::new(Node {
             callsite,
             parent,
@@ -115,7 +132,7 @@ impl Paths {
             idle: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
-            latency: latency.or_insert_with(|| Box::leak(Box::default())),
+            latency,
             // At most `MAX_NODES`, far below the type's range.
             id: u32::try_from(self.nodes.len() + 1).unwrap_or(u32::MAX),
             depth,
@@ -125,6 +142,15 @@ impl Paths {
         self.children.insert((parent, callsite.key()), node);
         node
     }
+}
+
+/// The histogram of a function on the lanes that have none of their own.
+fn shared_latency(callsite: &'static Callsite) -> &'static Histogram {
+    static SHARED: Mutex<BTreeMap<usize, &'static Histogram>> = Mutex::new(BTreeMap::new());
+    let mut shared = SHARED.lock();
+    shared
+        .entry(callsite.key())
+        .or_insert_with(|| Box::leak(Box::default()))
 }
 
 impl Node {
@@ -143,17 +169,27 @@ impl Node {
 
     #[cold]
     fn find(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
-        let lane = LANE.get().or_else(|| {
-            let lane = LEASE.try_with(|lease| lease.0).ok();
-            LANE.set(lane);
-            lane
-        });
-        let node = lane.and_then(|lane| lane.child(callsite));
+        let node = Self::locate(callsite);
         match node {
             Some(node) => slot.set(Some(node)),
             None => _ = TRUNCATED.fetch_add(1, Relaxed),
         }
         node
+    }
+
+    fn locate(callsite: &'static Callsite) -> Option<&'static Self> {
+        let lane = LANE.get().or_else(|| {
+            let lane = LEASE.try_with(|lease| lease.0).ok();
+            LANE.set(lane);
+            lane
+        });
+        lane?.child(callsite)
+    }
+
+    /// The node of another call of the same function from where this thread stands, if there is room.
+    #[cold]
+    pub(super) fn again(&self) -> Option<&'static Self> {
+        Self::locate(self.callsite)
     }
 
     /// Makes this the node that its thread stands in.
@@ -165,7 +201,37 @@ impl Node {
     /// Returns to the caller's node.
     #[inline]
     pub(super) fn leave(&self) {
-        self.lane.current.store(self.parent, Relaxed);
+        if self.lane.current.load(Relaxed) == self.id {
+            self.lane.current.store(self.parent, Relaxed);
+        } else {
+            self.leave_late();
+        }
+    }
+
+    /// Ends a call while the thread stands elsewhere. If that is in a callee, which outlives it or has
+    /// been forgotten, the callee ends as well; otherwise this call itself ended so before.
+    #[cold]
+    fn leave_late(&self) {
+        let paths = self.lane.paths.lock();
+        let mut current = self.lane.current.load(Relaxed);
+        while let Some(index) = current.checked_sub(1) {
+            let node = paths.nodes[index as usize];
+            if node.id == self.id {
+                self.lane.current.store(self.parent, Relaxed);
+                return;
+            }
+            current = node.parent;
+        }
+    }
+
+    /// Records how long a call took, in ticks.
+    #[inline]
+    pub(super) fn record_latency(&self, ticks: u64) {
+        if self.lane.exclusive {
+            self.latency.record_exclusive(ticks);
+        } else {
+            self.latency.record(ticks);
+        }
     }
 }
 
@@ -192,6 +258,39 @@ pub(crate) fn truncated_calls() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_has_few_histograms_however_many_threads_call_it() {
+        static CALLSITE: Callsite = Callsite::new("crowded", "", "", 1);
+        const THREADS: usize = 64;
+        let barrier = std::sync::Barrier::new(THREADS);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let node = Node::of(&CALLSITE, &Slot::new(None)).unwrap();
+                    barrier.wait();
+                    for _ in 0..1_000 {
+                        node.record_latency(5);
+                    }
+                });
+            }
+        });
+        let lanes = nodes();
+        let crowded = lanes
+            .iter()
+            .flatten()
+            .filter(|node| std::ptr::eq(node.callsite, &raw const CALLSITE));
+        let histograms: std::collections::HashSet<_> = crowded
+            .map(|node| std::ptr::from_ref(node.latency))
+            .collect();
+        assert!(histograms.len() <= 17, "{}", histograms.len());
+        let functions = crate::functions::collect().functions;
+        let crowded = functions
+            .iter()
+            .find(|function| function.name == "crowded")
+            .unwrap();
+        assert_eq!(crowded.latency.count, 64_000);
+    }
 
     #[test]
     fn threads_that_have_ended_leave_their_lanes_to_others() {

@@ -8,7 +8,8 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 
 /// A call in progress; dropping it ends it.
 ///
-/// Spans end in the reverse order of their start. One held across an `.await` would count what other
+/// Spans end in the reverse order of their start; one that outlives its caller's ends with it as a caller
+/// of others, and counts all the same. One held across an `.await` would count what other
 /// tasks do meanwhile: put `#[profile]` on the async function, or use [`profiled`](super::profiled).
 /// It is bound to its thread, so that a task which may move cannot hold one:
 ///
@@ -82,9 +83,18 @@ impl Span {
         }
     }
 
+    /// This span, or if it records nothing, one of the function that `node` is of, paused or not.
+    #[inline]
+    pub(super) fn or_again(self, node: &'static Node) -> Self {
+        if self.node.is_some() {
+            return self;
+        }
+        Self::start(node.again())
+    }
+
     /// Ends one poll of a future instead of a whole call; tells where and how long it ran.
     #[inline]
-    pub(super) fn end_poll(mut self) -> Option<Poll> {
+    pub(super) fn end_poll(&mut self) -> Option<Poll> {
         let node = self.node.take()?;
         let ended = ticks::now();
         let busy = ended.saturating_sub(self.started);
@@ -113,7 +123,7 @@ impl Drop for Span {
         let busy = ticks::now().saturating_sub(self.started);
         add(&node.calls, 1);
         add(&node.busy, busy);
-        node.latency.record_exclusive(busy);
+        node.record_latency(busy);
         node.leave();
     }
 }

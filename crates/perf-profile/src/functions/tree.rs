@@ -3,7 +3,7 @@ use super::{CallPath, Callsite, FunctionStats};
 use crate::ticks;
 use perf_core::Summary;
 use perf_core::histogram::Snapshot;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -73,17 +73,14 @@ fn merge(lanes: &[Vec<&'static Node>]) -> Vec<Path> {
 /// The latency of each call site, by its key.
 fn latencies(lanes: &[Vec<&'static Node>]) -> HashMap<usize, Snapshot> {
     let mut latencies: HashMap<usize, Snapshot> = HashMap::new();
-    for lane in lanes {
-        let mut seen = HashMap::new();
-        for node in lane {
-            // All of a call site's nodes in a lane share one histogram.
-            seen.entry(node.callsite.key()).or_insert(node.latency);
-        }
-        for (key, histogram) in seen {
+    // A call site's nodes in a lane share one histogram, and some lanes share it.
+    let mut seen = HashSet::new();
+    for node in lanes.iter().flatten() {
+        if seen.insert(std::ptr::from_ref(node.latency)) {
             latencies
-                .entry(key)
+                .entry(node.callsite.key())
                 .or_default()
-                .merge(&histogram.snapshot());
+                .merge(&node.latency.snapshot());
         }
     }
     latencies

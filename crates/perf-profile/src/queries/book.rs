@@ -1,5 +1,5 @@
 use super::{Latency, QueryStats, RequestState, SlowQuery};
-use crate::builder::{Log, Settings};
+use crate::builder::Settings;
 use crate::rules::Execution;
 use crate::sql::{Fingerprint, Statement};
 use ahash::RandomState;
@@ -119,8 +119,8 @@ impl Book {
             rows_returned: observed.rows_returned,
             request: request.map(|request| (*request.name).to_owned()),
         };
-        if let Some(Log(log)) = &settings.slow_query_log {
-            log(&slow);
+        if let Some(log) = &settings.slow_query_log {
+            log.tell(&slow);
         }
         let mut kept = self.slow.lock();
         if kept.len() == MAX_SLOW {

@@ -1,5 +1,5 @@
 use super::{Latency, RequestState, RequestStats, SlowRequest};
-use crate::builder::{Log, Settings};
+use crate::builder::Settings;
 use crate::finding::{Cause, Finding};
 use crate::rules::{self, Observation, Rule};
 use crate::sql::Fingerprint;
@@ -189,8 +189,8 @@ impl Name {
 }
 
 fn tell(request: &RequestState, elapsed: Duration, settings: &Settings) {
-    if let Some(Log(log)) = &settings.slow_request_log {
-        log(&SlowRequest {
+    if let Some(log) = &settings.slow_request_log {
+        log.tell(&SlowRequest {
             name: (*request.name).to_owned(),
             elapsed,
             queries: request.queries(),

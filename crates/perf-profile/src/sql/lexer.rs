@@ -7,11 +7,11 @@ pub(super) enum Kind {
     Word,
     /// An identifier in quotes or brackets.
     Quoted,
-    /// A string or a number, with its sign and prefix.
+    /// A string, a number with its sign and prefix, or a truth value.
     Literal,
     /// A placeholder.
     Parameter,
-    /// One byte of punctuation or of an operator.
+    /// One byte of punctuation or of an operator, or an operator that its bytes would misrepresent.
     Symbol,
 }
 
@@ -32,7 +32,14 @@ pub(super) struct Lexer<'a> {
     dialect: Dialect,
     /// Whether the last token ends an operand, so that a sign after it is an operator.
     operand: bool,
+    /// Whether the last token compares, so that what follows is likely a value.
+    compares: bool,
+    /// How many parentheses are open since `IN` or `VALUES`; `None` elsewhere.
+    values: Option<u32>,
 }
+
+/// Operators that are no comparison although a byte of them is, and `!=`.
+const OPERATORS: [&str; 6] = ["->>", "->", "!=", "#>>", "#>", "@>"];
 
 impl<'a> Iterator for Lexer<'a> {
     type Item = Token<'a>;
@@ -47,6 +54,12 @@ impl<'a> Iterator for Lexer<'a> {
             Kind::Symbol => matches!(text, ")" | "]"),
             Kind::Quoted | Kind::Literal | Kind::Parameter => true,
         };
+        self.compares = match kind {
+            Kind::Word => compares(text),
+            Kind::Symbol => matches!(text, "=" | "<" | ">" | "!="),
+            _ => false,
+        };
+        self.values = self.values_after(kind, text);
         Some(Token { kind, text, spaced })
     }
 }
@@ -58,6 +71,8 @@ impl<'a> Lexer<'a> {
             at: 0,
             dialect,
             operand: false,
+            compares: false,
+            values: None,
         }
     }
 
@@ -82,11 +97,12 @@ impl<'a> Lexer<'a> {
         match first {
             b'\'' => self.string(self.is_mysql()),
             b'"' if self.is_mysql() => self.string(true),
+            b'"' if self.is_sqlite() => self.quoted_or_value(),
             b'"' => self.quoted(b'"'),
             b'`' if !self.is_postgres() => self.quoted(b'`'),
             b'[' if self.is_sqlite() => self.quoted(b']'),
             b'$' if self.is_postgres() => self.dollar(),
-            b'?' if !self.is_postgres() => self.parameter(),
+            b'?' if !self.is_postgres() || self.is_placeholder() => self.parameter(),
             b':' | b'@' | b'$' if self.is_sqlite() && self.peek(1).is_some_and(is_word) => {
                 self.parameter()
             }
@@ -95,9 +111,48 @@ impl<'a> Lexer<'a> {
             b'-' | b'+' if !self.operand && self.digit_follows(1) => self.number(),
             _ if is_word(first) => self.word(),
             _ => {
-                self.at += 1;
+                self.at += self.operator();
                 Kind::Symbol
             }
+        }
+    }
+
+    /// The length of the operator here.
+    fn operator(&self) -> usize {
+        let rest = &self.sql[self.at..];
+        let own = match self.dialect {
+            Dialect::Postgres => "<@",
+            Dialect::MySql | Dialect::MariaDb => "<=>",
+            _ => "!=",
+        };
+        let mut operators = OPERATORS.iter().chain([&own]);
+        let whole = operators.find(|operator| rest.starts_with(**operator));
+        whole.map_or(1, |operator| operator.len())
+    }
+
+    /// Whether a `?` to Postgres, whose own placeholders are numbered, is one all the same: its
+    /// operators `?`, `?|` and `?&` stand between operands, and `@?` is one operator.
+    fn is_placeholder(&self) -> bool {
+        let operator = matches!(self.peek(1), Some(b'|' | b'&' | b'-' | b'#'));
+        !self.operand && !operator && self.byte_before() != Some(b'@')
+    }
+
+    /// The byte before the present one.
+    fn byte_before(&self) -> Option<u8> {
+        let at = self.at.checked_sub(1)?;
+        Some(self.sql.as_bytes()[at])
+    }
+
+    /// Whether the next token is in the list of `IN` or `VALUES`, and how deep.
+    fn values_after(&self, kind: Kind, text: &str) -> Option<u32> {
+        match (kind, text, self.values) {
+            (Kind::Word, _, _) if is_any(text, &["in", "values"]) => Some(0),
+            (Kind::Word, _, _) if is_any(text, &["select"]) => None,
+            (_, "(", Some(depth)) => Some(depth.saturating_add(1)),
+            (_, ")", Some(depth)) => Some(depth.saturating_sub(1)),
+            (_, ",", values) => values,
+            (_, _, Some(0)) => None,
+            (_, _, values) => values,
         }
     }
 
@@ -190,6 +245,19 @@ impl<'a> Lexer<'a> {
         Kind::Quoted
     }
 
+    /// SQLite takes text in double quotes for a string where it knows no such column, so where a value
+    /// is likely and no table's name stands beside it, it may be one.
+    fn quoted_or_value(&mut self) -> Kind {
+        let value = self.compares || self.values.is_some_and(|depth| depth > 0);
+        let of_table = self.byte_before() == Some(b'.');
+        let name = self.quoted(b'"');
+        if value && !of_table && self.peek(0) != Some(b'.') {
+            Kind::Literal
+        } else {
+            name
+        }
+    }
+
     fn parameter(&mut self) -> Kind {
         self.at += 1;
         self.skip_while(is_word);
@@ -245,6 +313,7 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 self.string(false)
             }
+            _ if is_any(&self.sql[start..self.at], &["true", "false"]) => Kind::Literal,
             _ => Kind::Word,
         }
     }
@@ -257,14 +326,16 @@ const fn is_word(byte: u8) -> bool {
 
 /// Keywords after which a sign belongs to the number that follows.
 fn expects_operand(word: &str) -> bool {
-    const KEYWORDS: [&str; 21] = [
+    const KEYWORDS: [&str; 24] = [
         "and",
         "between",
         "by",
         "case",
         "else",
         "from",
+        "glob",
         "having",
+        "ilike",
         "in",
         "is",
         "like",
@@ -273,6 +344,7 @@ fn expects_operand(word: &str) -> bool {
         "offset",
         "on",
         "or",
+        "regexp",
         "returning",
         "select",
         "then",
@@ -280,7 +352,16 @@ fn expects_operand(word: &str) -> bool {
         "when",
         "where",
     ];
-    KEYWORDS
+    is_any(word, &KEYWORDS)
+}
+
+/// Keywords that compare.
+fn compares(word: &str) -> bool {
+    is_any(word, &["glob", "like", "match", "regexp"])
+}
+
+fn is_any(word: &str, keywords: &[&str]) -> bool {
+    keywords
         .iter()
         .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
@@ -311,6 +392,12 @@ mod tests {
             ("\"a\"\"b\" x", Postgres, "qw"),
             ("$tag$ '$1' $$ $tag$ x", Postgres, "lw"),
             ("$1 $2::int", Postgres, "ppssw"),
+            ("= ? AND a ? 'k' ?| b @? '$'", Postgres, "spwwslsswssl"),
+            (
+                "a = \"b\" OR a IN (\"c\", \"t\".\"d\"), \"e\"",
+                Sqlite,
+                "wslwwwslsqsqssq",
+            ),
             ("`a` [b c] \"d\"", Sqlite, "qqq"),
             ("?1 :name @name $name", Sqlite, "pppp"),
             ("a[1]", Postgres, "wsls"),

@@ -100,7 +100,7 @@ impl Observer {
                 self.shape.parameters = true;
                 self.value()
             }
-            Kind::Symbol => self.symbol(token.text.as_bytes()[0]),
+            Kind::Symbol => self.symbol(token.text),
             Kind::Quoted => Seen::Other,
         };
         self.track_list(seen, token.text);
@@ -151,7 +151,7 @@ impl Observer {
 
     fn value(&mut self) -> Seen {
         match self.before {
-            // `<>` and `!=` exclude a key, `>=` and `<=` bound it.
+            // `<>` excludes a key, `>=` and `<=` bound it.
             [Seen::Equals, Seen::Less | Seen::Greater] | [Seen::Less, _] => self.shape.range = true,
             [Seen::Greater, before] if before != Seen::Less => self.shape.range = true,
             [Seen::Equals, _] => self.shape.key_lookup = true,
@@ -160,27 +160,27 @@ impl Observer {
         Seen::Value
     }
 
-    fn symbol(&mut self, symbol: u8) -> Seen {
+    fn symbol(&mut self, symbol: &str) -> Seen {
         match (symbol, self.before[0]) {
-            (b'*', Seen::Select | Seen::Distinct | Seen::Dot) => self.shape.star |= self.depth == 0,
-            (b'(', Seen::Aggregate) => self.shape.aggregate = true,
-            (b'(', Seen::Comma) if self.before[1] == Seen::Close && self.depth == 0 => {
+            ("*", Seen::Select | Seen::Distinct | Seen::Dot) => self.shape.star |= self.depth == 0,
+            ("(", Seen::Aggregate) => self.shape.aggregate = true,
+            ("(", Seen::Comma) if self.before[1] == Seen::Close && self.depth == 0 => {
                 self.shape.many_rows |= self.shape.verb == Verb::Insert;
             }
-            (b',', Seen::Value) if self.before[1] == Seen::Limit => self.shape.offset = true,
+            (",", Seen::Value) if self.before[1] == Seen::Limit => self.shape.offset = true,
             _ => {}
         }
         match symbol {
-            b'=' => Seen::Equals,
-            b'<' => Seen::Less,
-            b'>' => Seen::Greater,
-            b',' => Seen::Comma,
-            b'.' => Seen::Dot,
-            b'(' => {
+            "=" | "<=>" => Seen::Equals,
+            "<" => Seen::Less,
+            ">" => Seen::Greater,
+            "," => Seen::Comma,
+            "." => Seen::Dot,
+            "(" => {
                 self.depth = self.depth.saturating_add(1);
                 Seen::Open
             }
-            b')' => {
+            ")" => {
                 self.depth = self.depth.saturating_sub(1);
                 Seen::Close
             }

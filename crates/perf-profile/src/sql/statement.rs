@@ -41,7 +41,8 @@ pub struct Statement {
 impl Statement {
     /// Reads `sql` as `dialect` would. Never fails; no literal survives in the text.
     ///
-    /// The dialect decides what quotes mean: `"x"` is a value to MySQL and a name to the others.
+    /// The dialect decides what quotes mean: `"x"` is a value to MySQL, a name to Postgres, and to SQLite a
+    /// value after a comparison and in the lists of `IN` and `VALUES`, a name elsewhere.
     ///
     /// ```
     /// use perf_core::Dialect;

@@ -20,6 +20,8 @@ pub(super) struct Writer {
     /// The group that has just been closed, while nothing but a comma follows.
     closed: Option<Sibling>,
     previous: Previous,
+    /// Whether something did not fit, so that nothing more is written.
+    full: bool,
 }
 
 /// A place in the output to return to.
@@ -125,7 +127,7 @@ impl Writer {
         self.write(token.text, token.text, apart);
         if self.open.len() < MAX_DEPTH {
             self.open.push(Group {
-                start: self.text.len() - 1,
+                start: self.text.len().saturating_sub(1),
                 list,
                 values: None,
                 sibling,
@@ -169,7 +171,7 @@ impl Writer {
     /// Whether the group from `start` to the end reads as its sibling does.
     fn repeats(&self, sibling: &Sibling, start: usize) -> bool {
         let earlier = self.text.get(sibling.start..sibling.end);
-        self.text.len() < MAX_TEXT && earlier.is_some() && earlier == self.text.get(start..)
+        !self.full && earlier.is_some() && earlier == self.text.get(start..)
     }
 
     /// Takes back what follows the first of equal things, and says once that more followed.
@@ -230,10 +232,14 @@ impl Writer {
 
     fn write(&mut self, text: &str, folded: &str, apart: bool) {
         self.hash.token(folded);
-        if apart && !self.text.is_empty() {
-            self.text.push(' ');
-        }
-        if self.text.len() + text.len() <= MAX_TEXT {
+        let blank = if apart && !self.text.is_empty() {
+            " "
+        } else {
+            ""
+        };
+        self.full |= self.text.len() + blank.len() + text.len() > MAX_TEXT;
+        if !self.full {
+            self.text.push_str(blank);
             self.text.push_str(text);
         }
     }

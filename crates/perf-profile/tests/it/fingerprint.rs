@@ -123,6 +123,93 @@ fn shapes_answer_what_lints_ask() {
     }
 }
 
+#[test]
+fn a_question_mark_is_a_placeholder_wherever_a_value_must_stand() {
+    let cases = [
+        ("SELECT m FROM p WHERE t = ?", "SELECT m FROM p WHERE t = ?"),
+        (
+            "SELECT m FROM p WHERE t >= ? LIMIT ?",
+            "SELECT m FROM p WHERE t >= ? LIMIT ?",
+        ),
+        (
+            "SELECT m FROM p WHERE t IN (?,?,?1)",
+            "SELECT m FROM p WHERE t IN (?, ...)",
+        ),
+    ];
+    for (sql, expected) in cases {
+        for dialect in DIALECTS {
+            let statement = Statement::parse(sql, dialect);
+            assert_eq!(statement.text(), expected, "{dialect:?}");
+            assert!(statement.shape().parameters, "{dialect:?}: {sql}");
+        }
+        let shape = |dialect| Statement::parse(sql, dialect).shape();
+        assert_eq!(shape(Dialect::Postgres), shape(Dialect::Sqlite), "{sql}");
+    }
+    // Between values it is an operator of Postgres' `jsonb`.
+    for sql in [
+        "SELECT d ? 'k' FROM t",
+        "SELECT d->'a' ?| ARRAY['k'] FROM t",
+        "SELECT d @? '$.a' FROM t",
+    ] {
+        assert!(
+            !Statement::parse(sql, Dialect::Postgres).shape().parameters,
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn operators_are_read_whole() {
+    let shape = |sql| Statement::parse(sql, Dialect::Postgres).shape();
+    let unequal = shape("SELECT a FROM t WHERE id != 5");
+    assert!(!unequal.key_lookup && !unequal.range);
+    let arrow = shape("SELECT d->>'name', d->'x' FROM t WHERE id = $1 LIMIT 1");
+    assert!(arrow.key_lookup && !arrow.range);
+    assert!(!shape("SELECT a FROM t WHERE d @> '{}' AND d <@ '{}' AND d #>> '{a}' IS NULL").range);
+    assert!(shape("SELECT a FROM t WHERE d->>'n' > 'x'").range);
+    let equal = Statement::parse("SELECT a FROM t WHERE id <=> 5", Dialect::MySql).shape();
+    assert!(equal.key_lookup && !equal.range);
+}
+
+#[test]
+fn no_value_survives_in_another_guise() {
+    let sqlite = |sql| Statement::parse(sql, Dialect::Sqlite).text().to_owned();
+    // What SQLite takes for a string where it knows no such column.
+    assert_eq!(
+        sqlite("SELECT \"a\" FROM \"t\" WHERE \"n\" = \"s3cret\" AND m LIKE \"x%\" AND k<>\"y\""),
+        "SELECT \"a\" FROM \"t\" WHERE \"n\" = ? AND m LIKE ? AND k <> ?"
+    );
+    assert_eq!(
+        sqlite("SELECT 1 FROM t JOIN u ON \"t\".\"a\" = \"u\".\"b\""),
+        "SELECT ? FROM t JOIN u ON \"t\".\"a\" = \"u\".\"b\""
+    );
+    assert_eq!(
+        text("SELECT 1 FROM t JOIN u ON a = \"b\""),
+        "SELECT ? FROM t JOIN u ON a = \"b\""
+    );
+    assert_eq!(
+        text("SELECT a FROM t WHERE x = TRUE"),
+        "SELECT a FROM t WHERE x = ?"
+    );
+    assert_eq!(
+        id("SELECT a FROM t WHERE x = TRUE"),
+        id("SELECT a FROM t WHERE x = false")
+    );
+}
+
+#[test]
+fn texts_are_cut_at_4_kib() {
+    for word in ["a + ", "abcdefgh + ", "(a, b), "] {
+        let long = format!("SELECT {}", word.repeat(100_000));
+        let statement = Statement::parse(&long, Dialect::Postgres);
+        assert!(statement.text().len() <= 4_096, "{word}");
+    }
+    // What lies beyond the cut still tells statements apart.
+    let tail = |end: &str| id(&format!("SELECT {}{end}", "abcdefgh + ".repeat(1_000)));
+    assert_ne!(tail("(b, c), (b, d)"), tail("(b, c), (b, e)"));
+    assert_ne!(tail("(b), (c)"), tail("(b), (b)"));
+}
+
 /// A literal of any form that all dialects know.
 fn literal() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -127,6 +127,31 @@ fn a_panic_ends_its_calls() {
 }
 
 #[test]
+fn spans_that_end_out_of_order_mislead_no_later_one() {
+    let profiler = Profiler::builder().build();
+    let thread = std::thread::spawn(|| {
+        {
+            let _caller = span!("forgetful");
+            std::mem::forget(span!("forgotten"));
+        }
+        for _ in 0..300 {
+            let first = span!("ended first");
+            let second = span!("ended late");
+            drop(first);
+            drop(second);
+        }
+        drop(span!("innocent"));
+    });
+    thread.join().unwrap();
+    let snapshot = profiler.snapshot();
+    assert_eq!(calls(&snapshot, "ended first"), 300);
+    assert_eq!(calls(&snapshot, "ended late"), 300);
+    let paths = snapshot.call_paths();
+    let innocent = paths.iter().find(|path| path.name == "innocent").unwrap();
+    assert_eq!((innocent.parent, innocent.calls), (None, 1));
+}
+
+#[test]
 fn code_in_destructors_of_thread_locals_is_safe_to_profile() {
     struct Last;
     impl Drop for Last {

@@ -1,6 +1,7 @@
 use crate::support::{execute, installed};
 use perf_core::{Registry, Value};
 use perf_profile::{Profiler, RequestScope, span};
+use std::time::Duration;
 
 #[test]
 fn the_table_of_functions_has_aligned_columns() {
@@ -75,4 +76,21 @@ fn queries_and_requests_are_in_the_report_and_in_the_registry() {
     assert_eq!(inspections[0].health, perf_core::Health::Healthy);
     drop(profiler);
     assert!(registry.inspect().is_empty());
+}
+
+#[test]
+fn what_is_told_of_slow_things_may_panic() {
+    let profiler = Profiler::builder()
+        .slow_query(Duration::ZERO)
+        .slow_request(Duration::ZERO)
+        .on_slow_query(|_| panic!("on purpose"))
+        .on_slow_request(|_| panic!("on purpose"))
+        .build();
+    installed(&profiler, || {
+        let request = RequestScope::new("GET /panicking");
+        request.in_scope(|| execute("SELECT 1 AS panicking", 0.001));
+    });
+    let snapshot = profiler.snapshot();
+    assert_eq!(snapshot.slow_queries().len(), 1);
+    assert_eq!(snapshot.requests()[0].requests, 1);
 }
