@@ -5,7 +5,6 @@ mod findings;
 mod fingerprint;
 mod functions;
 mod installation;
-mod memory;
 mod profile;
 mod report;
 mod soak;

@@ -1,6 +1,6 @@
 //! The profiler's own memory is bounded, whatever the service does.
 
-use crate::support::{execute, installed, profiler, watching};
+use crate::support::{execute, installed};
 use perf_profile::{Profiler, RequestScope};
 use perf_testkit::allocations::{CountingAllocator, peak_bytes};
 
@@ -36,7 +36,10 @@ fn a_thousand_statements_and_a_thousand_routes_take_at_most_sixteen_mebibytes() 
 
 #[test]
 fn what_exceeds_the_limits_is_counted_together() {
-    let profiler = watching().max_statements(10).max_request_names(5).build();
+    let profiler = Profiler::builder()
+        .max_statements(10)
+        .max_request_names(5)
+        .build();
     installed(&profiler, || {
         for number in 0..100 {
             let request = RequestScope::new(&format!("GET /many/{number}"));
@@ -63,7 +66,6 @@ fn what_exceeds_the_limits_is_counted_together() {
 
 #[test]
 fn texts_without_end_do_not_pile_up() {
-    profiler();
     let profiler = Profiler::builder().build();
     let peak = peak_bytes(|| {
         installed(&profiler, || {
