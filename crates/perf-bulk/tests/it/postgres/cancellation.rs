@@ -81,12 +81,11 @@ async fn an_insert_dropped_at_any_poll_leaves_all_or_nothing_and_no_connection_o
             execute(&mut observer, "TRUNCATE planes").await;
             if outcome.is_some() {
                 assert_eq!(after, After::Clean);
-                // How many there are depends on how quickly the server answers between polls.
-                assert!(polls > 1, "nowhere to stop");
                 break;
             }
         }
     }
+    // How many places there are to stop at depends on how quickly the server answers between polls.
     assert!(closed > 0, "no COPY was ever interrupted");
 }
 
