@@ -3,48 +3,48 @@
 mod error;
 mod loader;
 
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod backend;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod chunk;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod insert;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod policy;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod progress;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod report;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod upsert;
 
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use backend::Backend;
 #[cfg(feature = "postgres")]
 pub use backend::postgres::PgCells;
 #[cfg(feature = "sqlite")]
 pub use backend::sqlite::{SqliteCells, SqliteValue};
 pub use error::{BoxError, BulkError, ConstraintKind, LoadError};
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use insert::BulkInsert;
 pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestCache};
 #[cfg(feature = "macros")]
 pub use perf_macros::BulkRow;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use policy::{Atomicity, DuplicateKeys};
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use progress::Progress;
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use report::{BulkReport, FailedRow, UpsertReport, Upserted};
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use row::{BulkRow, BulkValue};
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use upsert::BulkUpsert;
 
 /// What the macros' output and the sealed parts of public traits name. No part of the API.
-#[cfg(feature = "sql")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "postgres")]

@@ -29,7 +29,7 @@ pub use lazy::{AsyncLazy, LazyError};
 pub use manager::MySqlManager;
 #[cfg(feature = "postgres")]
 pub use manager::PostgresManager;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use manager::SqlManager;
 #[cfg(feature = "sqlite")]
 pub use manager::SqliteManager;

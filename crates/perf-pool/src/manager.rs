@@ -5,7 +5,7 @@ mod closures;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -19,7 +19,7 @@ pub use closures::{FromFn, from_fn};
 pub use mysql::MySqlManager;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresManager;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use sql::SqlManager;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteManager;

@@ -86,7 +86,7 @@ impl<M: Manager> Pooled<M> {
 
     /// The resource, for code that vouches for the state it leaves it in.
     #[cfg_attr(
-        not(feature = "sqlx"),
+        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
         allow(dead_code, reason = "only the SQL managers vouch")
     )]
     pub(crate) fn vouched(guard: &mut Self) -> &mut M::Resource {

@@ -20,7 +20,7 @@ mod dead_peers;
 mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "sqlx")]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
