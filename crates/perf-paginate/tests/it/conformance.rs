@@ -33,23 +33,8 @@ async fn sqlite_in_every_form() {
     let pool = rows::table().await;
     let forms = Cell::new([SeekForm::RowValue, SeekForm::GuardedOr, SeekForm::Segments]);
     walks(cases(), "rows", read, async |rows, schema| {
-        let mut transaction = pool.begin().await.unwrap();
-        sqlx::query("DELETE FROM rows")
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        for row in rows {
-            sqlx::query("INSERT INTO rows VALUES (?, ?, ?, ?, ?)")
-                .bind(row.id)
-                .bind(row.a)
-                .bind(&row.b)
-                .bind(row.c)
-                .bind(row.d)
-                .execute(&mut *transaction)
-                .await
-                .unwrap();
-        }
-        transaction.commit().await.unwrap();
+        let rows: Vec<Row> = rows.iter().map(Row::from).collect();
+        rows::fill(&pool, &rows).await;
         let [form, second, third] = forms.get();
         forms.set([second, third, form]);
         SqlSource::with_schema(pool.clone(), schema).with_seek_form(form)

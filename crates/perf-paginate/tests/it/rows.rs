@@ -31,6 +31,18 @@ impl From<&Row> for conformance::Row {
     }
 }
 
+impl From<&conformance::Row> for Row {
+    fn from(row: &conformance::Row) -> Self {
+        Self {
+            id: row.id,
+            a: row.a,
+            b: row.b.clone(),
+            c: row.c,
+            d: row.d,
+        }
+    }
+}
+
 /// The table's schema with another key.
 pub(crate) fn keyed(key: &[&'static str]) -> Result<Schema<Row>, Error> {
     Schema::builder("rows")
