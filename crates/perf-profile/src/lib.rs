@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod baseline;
 mod builder;
 mod error;
 mod finding;
 mod functions;
+mod health;
 mod inspect;
+mod load;
 mod profiler;
 mod queries;
 mod report;
@@ -15,10 +18,25 @@ mod ticks;
 #[cfg(feature = "tower")]
 mod timing;
 
+pub use baseline::{
+    Baseline, BaselineStore, Better, Comparison, FileBaselines, MemoryBaselines, MetricComparison,
+    Verdict,
+};
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+#[cfg(feature = "http-client")]
+pub use health::WebhookAlerts;
+pub use health::{
+    Alert, AlertSink, Level, LogAlerts, Measure, Objective, ObjectiveStatus, SloMonitor,
+    SloMonitorBuilder, WindowStats,
+};
+#[cfg(feature = "http-client")]
+pub use load::{HttpTarget, HttpTargetError};
+pub use load::{
+    LoadReport, LoadSlice, LoadTest, Stages, StressReport, StressStep, StressTest, Target,
+};
 /// Times every call of a function, sync or async.
 ///
 /// `name = "…"` replaces the function's own name; `crate = …` is the path under which `perf_profile`

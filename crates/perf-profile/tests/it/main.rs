@@ -1,10 +1,14 @@
 //! What users rely on, one module per theme.
 
 mod attribution;
+mod baseline;
 mod findings;
 mod fingerprint;
 mod functions;
+mod health;
+mod http;
 mod installation;
+mod load;
 mod profile;
 mod report;
 mod soak;
