@@ -80,15 +80,37 @@ pub enum ProfileError {
         /// What the store said.
         reason: String,
     },
+    /// A statement that cannot be explained: several at once, one that writes, or one that the parser does
+    /// not know.
+    #[error("cannot explain this statement: {reason}")]
+    UnsupportedStatement {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What a database said of its plan is nothing that the parser knows.
+    #[error("unreadable plan: {reason}")]
+    UnreadablePlan {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database refused to explain a statement.
+    #[error("the planner failed: {reason}")]
+    PlannerFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// The database took too long to explain a statement.
+    #[error("the planner timed out")]
+    PlannerTimedOut,
 }
 
 impl ProfileError {
-    /// Whether trying again may help: only where the network or a disk said no.
+    /// Whether trying again may help: only where the network, a disk or a busy database said no.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::TargetUnreachable { .. } | Self::BaselineNotSaved { .. }
+            Self::TargetUnreachable { .. } | Self::BaselineNotSaved { .. } | Self::PlannerTimedOut
         )
     }
 }

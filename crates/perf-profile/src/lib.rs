@@ -8,6 +8,7 @@ mod functions;
 mod health;
 mod inspect;
 mod load;
+mod plans;
 mod profiler;
 mod queries;
 mod report;
@@ -85,6 +86,13 @@ pub use load::{
 /// ```
 #[cfg(feature = "macros")]
 pub use perf_macros::profile;
+#[cfg(feature = "mysql")]
+pub use plans::MySqlPlanner;
+#[cfg(feature = "postgres")]
+pub use plans::PostgresPlanner;
+#[cfg(feature = "sqlite")]
+pub use plans::SqlitePlanner;
+pub use plans::{Access, Advice, Advisor, Index, Plan, PlanFinding, Planner, Step};
 pub use profiler::Profiler;
 pub use queries::{
     QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SlowRequest,

@@ -9,6 +9,7 @@ mod health;
 mod http;
 mod installation;
 mod load;
+mod plans;
 mod profile;
 mod report;
 mod soak;
