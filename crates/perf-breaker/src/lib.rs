@@ -49,13 +49,14 @@ mod layer;
 mod limiter;
 mod name;
 mod quota;
+mod registry;
 mod sync;
 mod timeline;
 mod window;
 
 pub use breaker::{
-    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
-    Permit, Reason, State,
+    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, GuardedStream, Hold,
+    Outcome, Permit, Reason, State,
 };
 pub use budget::RetryBudget;
 pub use counter_clock::CounterClock;
@@ -65,6 +66,7 @@ pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+pub use registry::BreakerRegistry;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
