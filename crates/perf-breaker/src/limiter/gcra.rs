@@ -43,7 +43,8 @@ impl Gcra {
 
     fn counting_in(parts: u64, shift: u32, limit: &Limit) -> Self {
         let count = u64::from(limit.count());
-        let period = (limit.period_nanos() * parts) >> shift;
+        // Rounded up, as is the interval: a limit may be a trifle strict and never lax.
+        let period = (limit.period_nanos() * parts).div_ceil(1 << shift);
         let interval = period.div_ceil(count).max(1);
         let slack = (interval * count).saturating_sub(period).min(interval - 1);
         Self {
@@ -61,16 +62,24 @@ impl Gcra {
 
     /// The arrival time after taking `cost`, or how long to wait until that may be taken.
     ///
-    /// `cost` is at most the burst.
+    /// `cost` is at most the burst. An arrival more than a full burst ahead stems from a limit with more
+    /// than this one; it counts as a burst just taken, so that nobody waits longer than for that.
     #[inline]
     pub(crate) fn take(&self, arrival: u64, now: u64, cost: u32) -> Result<u64, u64> {
-        let next = arrival.max(now).saturating_add(self.price(cost));
+        let latest = now.saturating_add(self.capacity);
+        let next = arrival.clamp(now, latest).saturating_add(self.price(cost));
         let ahead = next - now;
         if ahead <= self.capacity {
             Ok(next)
         } else {
             Err(ahead - self.capacity)
         }
+    }
+
+    /// What is ahead, without what a larger burst or a clock that went back has left there.
+    #[inline]
+    pub(crate) fn at_most_full(&self, ahead: u64) -> u64 {
+        ahead.min(self.capacity)
     }
 
     /// The arrival time after giving back `cost`.

@@ -37,7 +37,7 @@ impl Rule {
         let decision = Decision {
             limit: self.limit,
             gcra: self.gcra,
-            ahead: next.saturating_sub(now),
+            ahead: self.gcra.at_most_full(next.saturating_sub(now)),
             wait,
         };
         (next, decision)

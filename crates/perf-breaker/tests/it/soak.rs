@@ -1,6 +1,7 @@
 //! What only large numbers show. `PERF_SOAK_CASES` sets how many; the default is small.
 
 mod breaker;
+mod keyed;
 mod limiter;
 mod reference;
 
