@@ -1,6 +1,8 @@
 use crate::breaker::State;
 use crate::limiter::Decision;
 use crate::name::Name;
+use perf_core::Transience;
+use std::error::Error;
 use std::time::Duration;
 
 /// Why a guarded call has no result, or the error that the call itself returned.
@@ -75,6 +77,30 @@ pub struct Rejection {
     /// half-open one has judged its probes or replaces those that hang; for a breaker held open by
     /// hand it is the usual open time.
     pub retry_after: Duration,
+}
+
+/// A store of limits that could not be asked, or gave no sensible answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of limits failed")]
+pub struct StoreError {
+    source: Box<dyn Error + Send + Sync>,
+    transience: Transience,
+}
+
+impl StoreError {
+    /// An error of a driver, and whether trying again may help.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>, transience: Transience) -> Self {
+        Self {
+            source: source.into(),
+            transience,
+        }
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        self.transience.is_transient()
+    }
 }
 
 /// A setting that cannot work, reported when a part is built.

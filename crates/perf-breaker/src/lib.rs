@@ -33,6 +33,8 @@
 //!
 //! # Features
 //!
+//! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too.
+//! - `conformance`: the suite that every store must pass.
 //! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
 //!
 //! # Limits
@@ -42,6 +44,8 @@
 
 mod breaker;
 mod budget;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod counter_clock;
 mod error;
 #[cfg(feature = "tower")]
@@ -49,6 +53,7 @@ mod layer;
 mod limiter;
 mod name;
 mod quota;
+mod store;
 mod sync;
 mod timeline;
 mod window;
@@ -59,12 +64,21 @@ pub use breaker::{
 };
 pub use budget::RetryBudget;
 pub use counter_clock::CounterClock;
-pub use error::{ConfigError, GuardError, Rejection};
+pub use error::{ConfigError, GuardError, Rejection, StoreError};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+#[cfg(feature = "mysql")]
+pub use store::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Charge, LONGEST_KEY, MemoryStore, RateLimitStore, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -13,6 +13,7 @@ mod probes;
 mod quota;
 mod scenario;
 mod soak;
+mod stores;
 mod support;
 mod waiting;
 mod windows;
