@@ -142,6 +142,12 @@ pub enum ConfigError {
     /// No rule is left that could open the breaker.
     #[error("no rule is set that could open the breaker")]
     NoRule,
+    /// A name that cannot stand before the keys of a store.
+    #[error("the name {name:?} is empty, above 100 bytes, or has a ':' or '#'")]
+    Name {
+        /// The name, shortened if it is long.
+        name: String,
+    },
     /// A text that is no quota.
     #[error("{text:?} is no quota: {problem}")]
     Quota {

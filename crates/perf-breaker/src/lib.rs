@@ -40,7 +40,8 @@
 //! # Limits
 //!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
-//! does so for each of many keys. A [`RetryBudget`] bounds how much retries add to a failing server's load.
+//! does so for each of many keys, and a [`SharedLimiter`] for each key over all processes of a fleet. A
+//! [`RetryBudget`] bounds how much retries add to a failing server's load.
 
 mod breaker;
 mod budget;
@@ -53,6 +54,7 @@ mod layer;
 mod limiter;
 mod name;
 mod quota;
+mod shared;
 mod store;
 mod sync;
 mod timeline;
@@ -70,6 +72,7 @@ pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
 #[cfg(feature = "mysql")]
 pub use store::MySqlStore;
 #[cfg(feature = "postgres")]

@@ -19,12 +19,13 @@ use perf_core::{Clock, SystemClock};
 use gcra::Gcra;
 use inspect::Figures;
 use line::Line;
-use rule::Rule;
 use several::Several;
 use std::time::Duration;
 
 pub use decision::Decision;
 pub use keyed::KeyedLimiter;
+pub(crate) use rule::Rule;
+pub(crate) use table::Table;
 
 /// Admits calls as a [`Quota`] allows.
 ///

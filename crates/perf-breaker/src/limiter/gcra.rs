@@ -1,4 +1,5 @@
 use crate::quota::Limit;
+use crate::store::{Charge, TICK_SHIFT};
 use perf_core::Moment;
 use std::time::Duration;
 
@@ -39,6 +40,17 @@ impl Gcra {
     /// With parts so coarse, 4 ns, that an arrival time fits 56 bits for nine years.
     pub(crate) fn compact(limit: &Limit) -> Self {
         Self::counting_in(1, COMPACT_SHIFT, limit)
+    }
+
+    /// With parts of a store's tick, so that stores can count in them.
+    pub(crate) fn ticking(limit: &Limit) -> Self {
+        Self::counting_in(1, TICK_SHIFT, limit)
+    }
+
+    /// What a store has to be asked to take `cost`, leaving the price of `reserve` calls untouched.
+    pub(crate) const fn charge(&self, cost: u32, reserve: u32) -> Charge {
+        let capacity = self.capacity.saturating_sub(self.price(reserve));
+        Charge::new(self.price(cost), capacity, self.interval)
     }
 
     fn counting_in(parts: u64, shift: u32, limit: &Limit) -> Self {

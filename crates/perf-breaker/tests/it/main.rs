@@ -12,6 +12,7 @@ mod limiter;
 mod probes;
 mod quota;
 mod scenario;
+mod shared;
 mod soak;
 mod stores;
 mod support;
