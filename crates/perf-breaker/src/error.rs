@@ -1,6 +1,8 @@
 use crate::breaker::State;
 use crate::limiter::Decision;
 use crate::name::Name;
+use perf_core::Transience;
+use std::error::Error;
 use std::time::Duration;
 
 /// Why a guarded call has no result, or the error that the call itself returned.
@@ -80,6 +82,30 @@ pub struct Rejection {
     pub retry_after: Duration,
 }
 
+/// A store of limits that could not be asked, or gave no sensible answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of limits failed")]
+pub struct StoreError {
+    source: Box<dyn Error + Send + Sync>,
+    transience: Transience,
+}
+
+impl StoreError {
+    /// An error of a driver, and whether trying again may help.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>, transience: Transience) -> Self {
+        Self {
+            source: source.into(),
+            transience,
+        }
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        self.transience.is_transient()
+    }
+}
+
 /// A setting that cannot work, reported when a part is built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -125,6 +151,12 @@ pub enum ConfigError {
     /// No rule is left that could open the breaker.
     #[error("no rule is set that could open the breaker")]
     NoRule,
+    /// A name that cannot stand before the keys of a store.
+    #[error("the name {name:?} is empty, above 100 bytes, or has a ':' or '#'")]
+    Name {
+        /// The name, shortened if it is long.
+        name: String,
+    },
     /// A text that is no quota.
     #[error("{text:?} is no quota: {problem}")]
     Quota {
