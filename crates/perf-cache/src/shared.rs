@@ -48,7 +48,7 @@ pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sy
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
     pub(crate) fn new(settings: Settings<K, V>, store: S, far: Option<Far<K, V>>) -> Self {
         Self {
-            near: NearTier::new(store, settings.time.tick()),
+            near: NearTier::new(store),
             settings,
             slotting: Slotting::new(),
             far,
