@@ -44,6 +44,7 @@ fn time(keys: &[u64], iterations: u64, hit: impl Fn(u64) -> u64) -> Duration {
 }
 
 /// What a future is at its first poll: a hit never waits.
+#[inline(always)]
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
