@@ -3,6 +3,7 @@
 mod atomicity;
 mod cancellation;
 mod derive;
+mod engines;
 mod insert;
 mod loader;
 mod postgres;
