@@ -1,11 +1,13 @@
 //! What callers rely on, one module per theme.
 
 mod atomicity;
+mod batcher;
 mod cancellation;
 mod derive;
 mod insert;
 mod loader;
 mod postgres;
+mod sink;
 mod support;
 mod upsert;
 mod values;
