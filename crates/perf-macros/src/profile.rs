@@ -74,7 +74,7 @@ fn enter(arguments: &Arguments, signature: &Signature) -> TokenStream {
         ::std::thread_local! {
             static SLOT: #krate::__private::Slot = const { #krate::__private::Slot::new(::core::option::Option::None) };
         }
-        SLOT.with(|slot| #krate::__private::enter(&CALLSITE, slot))
+        #krate::__private::enter(&CALLSITE, &SLOT)
     })
 }
 

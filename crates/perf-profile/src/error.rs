@@ -22,6 +22,10 @@ pub enum ProfileError {
     /// (`log_statements(LevelFilter::Off)`).
     #[error("the connection does not log its statements")]
     StatementsNotLogged,
+    /// The program's allocations do not pass through a
+    /// [`ProfilingAllocator`](crate::ProfilingAllocator): none is its `#[global_allocator]`.
+    #[error("the profiling allocator is not the program's global allocator")]
+    AllocatorNotInstalled,
 }
 
 impl ProfileError {

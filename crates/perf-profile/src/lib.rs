@@ -5,6 +5,7 @@ mod error;
 mod finding;
 mod functions;
 mod inspect;
+mod memory;
 mod profiler;
 mod queries;
 mod report;
@@ -19,6 +20,7 @@ pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+pub use memory::{MemoryStats, ProfilingAllocator};
 /// Times every call of a function, sync or async.
 ///
 /// `name = "…"` replaces the function's own name; `crate = …` is the path under which `perf_profile`

@@ -53,6 +53,7 @@ pub(crate) fn functions(functions: &[FunctionStats]) -> Table {
         "idle",
         "p50",
         "p99",
+        "bytes",
         "function",
     ];
     let busy: Duration = functions.iter().map(|function| function.own).sum();
@@ -68,6 +69,7 @@ pub(crate) fn functions(functions: &[FunctionStats]) -> Table {
             short(function.idle),
             short(function.latency.p50),
             short(function.latency.p99),
+            bytes(function.memory.bytes),
             format!("{}::{}", function.module, function.name),
         ]
     });
@@ -75,7 +77,9 @@ pub(crate) fn functions(functions: &[FunctionStats]) -> Table {
 }
 
 fn requests(requests: &[RequestStats]) -> Table {
-    let header = ["requests", "queries", "most", "p50", "p99", "request"];
+    let header = [
+        "requests", "queries", "most", "p50", "p99", "bytes", "request",
+    ];
     let rows = requests.iter().map(|request| {
         vec![
             request.requests.to_string(),
@@ -83,6 +87,7 @@ fn requests(requests: &[RequestStats]) -> Table {
             request.max_queries.to_string(),
             short(request.latency.p50),
             short(request.latency.p99),
+            bytes(request.memory.bytes),
             request.name.clone(),
         ]
     });
@@ -109,6 +114,15 @@ fn short(duration: Duration) -> String {
         "-".into()
     } else {
         format!("{duration:.1?}")
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0 => "-".into(),
+        1..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn take(shared: &Shared) -> Self {
+        shared.requests.sweep(&shared.settings);
         let Functions { functions, paths } = functions::collect();
         Self {
             findings: shared.requests.findings(),

@@ -4,6 +4,7 @@
 //! recording of an event. A span that another thread released meanwhile then never ends, nor does the
 //! request around it, so these tests would hold up those that wait for their requests.
 
+mod lost;
 mod memory;
 mod report;
 mod support;
