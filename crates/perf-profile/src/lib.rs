@@ -5,6 +5,7 @@ mod error;
 mod finding;
 mod functions;
 mod inspect;
+mod lines;
 mod memory;
 mod profiler;
 mod queries;
@@ -20,6 +21,7 @@ pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+pub use lines::{AwaitStats, FunctionLines, LineStats};
 pub use memory::{MemoryStats, ProfilingAllocator};
 /// Times every call of a function, sync or async.
 ///
@@ -50,6 +52,30 @@ pub use memory::{MemoryStats, ProfilingAllocator};
 /// let calls = |name| snapshot.functions().iter().find(|f| f.name == name).map(|f| f.calls);
 /// assert_eq!((calls("square"), calls("sum of squares")), (Some(3), Some(1)));
 /// # }
+/// ```
+///
+/// `lines` also times each statement: hits, time, share, waiting time and allocations, with the source
+/// beside them. Closures, async blocks and macros count for the statement that they stand in.
+///
+/// ```
+/// use perf_profile::{Profiler, profile};
+///
+/// #[profile(lines)]
+/// fn sum(n: u64) -> u64 {
+///     let mut sum = 0;
+///     for number in 0..n {
+///         sum += number;
+///     }
+///     sum
+/// }
+///
+/// let profiler = Profiler::builder().build();
+/// assert_eq!(sum(10), 45);
+/// let snapshot = profiler.snapshot();
+/// let lines = &snapshot.lines()[0].lines;
+/// let hits: Vec<_> = lines.iter().map(|line| (line.text, line.hits)).collect();
+/// assert_eq!(hits[2], ("sum += number;", 10));
+/// println!("{snapshot}");
 /// ```
 ///
 /// What may run where there is no clock is refused, and so is an argument that it does not know:
@@ -84,4 +110,9 @@ pub use timing::{Timed, TimedBody, TimedFuture, TimingLayer};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::functions::{Callsite, Node, Slot, enter, profiled};
+    pub use crate::lines::{
+        Awaited, Current, Frame, LineSite, Lined, Lines, LinesGuard, Memory, awaited, enter_lines,
+        lined, mark,
+    };
+    pub use crate::memory::Mark;
 }

@@ -14,7 +14,8 @@ mod counters;
 mod stats;
 
 pub use allocator::ProfilingAllocator;
+pub use counters::Mark;
 pub use stats::MemoryStats;
 
-pub(crate) use counters::{Delta, Mark, is_installed};
+pub(crate) use counters::{Delta, is_installed};
 pub(crate) use stats::Totals;

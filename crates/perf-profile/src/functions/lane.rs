@@ -1,4 +1,5 @@
 use super::Callsite;
+use crate::lines::{Lines, Table};
 use crate::memory::Totals;
 use parking_lot::Mutex;
 use perf_core::Histogram;
@@ -34,6 +35,7 @@ struct Paths {
     nodes: Vec<&'static Node>,
     children: HashMap<(u32, usize), &'static Node>,
     histograms: HashMap<usize, &'static Histogram>,
+    tables: HashMap<usize, &'static Table>,
 }
 
 /// One call path's counters. All but the cancellations are written by the lane's owner alone.
@@ -185,12 +187,16 @@ impl Node {
     }
 
     fn locate(callsite: &'static Callsite) -> Option<&'static Self> {
-        let lane = LANE.get().or_else(|| {
+        Self::lane()?.child(callsite)
+    }
+
+    /// This thread's lane; `None` at the thread's very end.
+    fn lane() -> Option<&'static Lane> {
+        LANE.get().or_else(|| {
             let lane = LEASE.try_with(|lease| lease.0).ok();
             LANE.set(lane);
             lane
-        });
-        lane?.child(callsite)
+        })
     }
 
     /// The node of another call of the same function from where this thread stands, if there is room.
@@ -246,6 +252,13 @@ impl Node {
 #[inline]
 pub(super) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+/// Where this thread counts a function's statements; `None` at the thread's very end.
+pub(crate) fn table_of(lines: &'static Lines) -> Option<&'static Table> {
+    let mut paths = Node::lane()?.paths.lock();
+    let table = paths.tables.entry(lines.key());
+    Some(*table.or_insert_with(|| lines.table()))
 }
 
 /// The nodes of every lane, each lane's parents before their children.

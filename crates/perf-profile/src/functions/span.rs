@@ -99,6 +99,12 @@ impl Span {
         }
     }
 
+    /// Whether the call is counted.
+    #[inline]
+    pub(crate) const fn is_recorded(&self) -> bool {
+        self.node.is_some()
+    }
+
     /// This span, or if it records nothing, one of the function that `node` is of, paused or not.
     #[inline]
     pub(super) fn or_again(self, node: &'static Node) -> Self {
@@ -155,6 +161,11 @@ impl Drop for Span {
 
 pub(crate) fn is_recording() -> bool {
     RECORDED.load(Relaxed) != NOTHING
+}
+
+/// Whether spans count what is allocated in them.
+pub(crate) fn records_memory() -> bool {
+    RECORDED.load(Relaxed) == TIME_AND_MEMORY
 }
 
 pub(crate) fn set_recording(on: bool) {

@@ -72,7 +72,7 @@ pub(crate) fn is_installed() -> bool {
 
 /// The counters at the start of a stretch of work.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub struct Mark {
     bytes: u64,
     allocations: u64,
     net: i64,

@@ -5,6 +5,7 @@ mod findings;
 mod fingerprint;
 mod functions;
 mod installation;
+mod lines;
 mod profile;
 mod report;
 mod soak;
