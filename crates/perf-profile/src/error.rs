@@ -102,6 +102,10 @@ pub enum ProfileError {
     /// The database took too long to explain a statement.
     #[error("the planner timed out")]
     PlannerTimedOut,
+    /// The program's allocations do not pass through a
+    /// [`ProfilingAllocator`](crate::ProfilingAllocator): none is its `#[global_allocator]`.
+    #[error("the profiling allocator is not the program's global allocator")]
+    AllocatorNotInstalled,
 }
 
 impl ProfileError {

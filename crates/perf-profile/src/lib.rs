@@ -7,7 +7,9 @@ mod finding;
 mod functions;
 mod health;
 mod inspect;
+mod lines;
 mod load;
+mod memory;
 mod plans;
 mod profiler;
 mod queries;
@@ -33,11 +35,13 @@ pub use health::{
     Alert, AlertSink, Level, LogAlerts, Measure, Objective, ObjectiveStatus, SloMonitor,
     SloMonitorBuilder, WindowStats,
 };
+pub use lines::{AwaitStats, FunctionLines, LineStats};
 #[cfg(feature = "http-client")]
 pub use load::{HttpTarget, HttpTargetError};
 pub use load::{
     LoadReport, LoadSlice, LoadTest, Stages, StressReport, StressStep, StressTest, Target,
 };
+pub use memory::{MemoryStats, ProfilingAllocator};
 /// Times every call of a function, sync or async.
 ///
 /// `name = "…"` replaces the function's own name; `crate = …` is the path under which `perf_profile`
@@ -67,6 +71,30 @@ pub use load::{
 /// let calls = |name| snapshot.functions().iter().find(|f| f.name == name).map(|f| f.calls);
 /// assert_eq!((calls("square"), calls("sum of squares")), (Some(3), Some(1)));
 /// # }
+/// ```
+///
+/// `lines` also times each statement: hits, time, share, waiting time and allocations, with the source
+/// beside them. Closures, async blocks and macros count for the statement that they stand in.
+///
+/// ```
+/// use perf_profile::{Profiler, profile};
+///
+/// #[profile(lines)]
+/// fn sum(n: u64) -> u64 {
+///     let mut sum = 0;
+///     for number in 0..n {
+///         sum += number;
+///     }
+///     sum
+/// }
+///
+/// let profiler = Profiler::builder().build();
+/// assert_eq!(sum(10), 45);
+/// let snapshot = profiler.snapshot();
+/// let lines = &snapshot.lines()[0].lines;
+/// let hits: Vec<_> = lines.iter().map(|line| (line.text, line.hits)).collect();
+/// assert_eq!(hits[2], ("sum += number;", 10));
+/// println!("{snapshot}");
 /// ```
 ///
 /// What may run where there is no clock is refused, and so is an argument that it does not know:
@@ -108,4 +136,9 @@ pub use timing::{Timed, TimedBody, TimedFuture, TimingLayer};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::functions::{Callsite, Node, Slot, enter, profiled};
+    pub use crate::lines::{
+        Awaited, Current, Frame, LineSite, Lined, Lines, LinesGuard, Memory, awaited, enter_lines,
+        lined, mark,
+    };
+    pub use crate::memory::Mark;
 }

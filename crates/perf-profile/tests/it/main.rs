@@ -8,6 +8,7 @@ mod functions;
 mod health;
 mod http;
 mod installation;
+mod lines;
 mod load;
 mod plans;
 mod profile;
