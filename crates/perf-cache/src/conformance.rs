@@ -164,7 +164,7 @@ async fn batches(store: &dyn RemoteStore, prefix: &str) -> Result<(), StoreError
     assert_eq!(values, expected, "values come back in order");
     assert_eq!(
         store.read(&[], &[]).await?.values,
-        [const { None::<Vec<u8>> }; 0]
+        Vec::<Option<Vec<u8>>>::new()
     );
     assert_eq!(store.lease(&[], LONG, &[]).await?.granted, [false; 0]);
     assert_eq!(store.settle(&[]).await?, [false; 0]);

@@ -188,7 +188,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("15/bin")).expect("writable");
         assert_eq!(
             postgres_folders(folder.path()),
-            [folder.path().join("15/bin")]
+            ["15/bin", "15/lib"].map(|found| folder.path().join(found))
         );
         assert_eq!(
             postgres_folders(&folder.path().join("absent")),
