@@ -1,22 +1,30 @@
 //! The behaviour that users rely on, one module per theme.
 #![cfg(not(loom))]
 
+mod adaptive;
 mod budget;
+mod bulkhead;
 mod calls;
 mod config;
 mod cost;
+mod deadline;
+mod guard;
+mod hedge;
 mod holds;
 mod keyed;
 mod layer;
+mod layers;
 mod limiter;
 mod probes;
 mod quota;
 mod reconfigure;
 mod registry;
+mod retry;
 mod scenario;
 mod soak;
 mod streams;
 mod support;
+mod throttle;
 mod waiting;
 mod windows;
 
