@@ -21,6 +21,7 @@ use crate::error::{ConfigError, GuardError, Rejection};
 use crate::name::Name;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::BreakerBuilder;
 pub use call::Call;
@@ -394,6 +395,15 @@ impl<C> CircuitBreaker<C> {
     /// ```
     pub fn reconfigure<D>(&self, settings: &BreakerBuilder<D>) -> Result<(), ConfigError> {
         settings.apply(&self.core)
+    }
+
+    pub(crate) const fn classifier(&self) -> &C {
+        &self.classify
+    }
+
+    /// The longest that a call may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.core.timeout()
     }
 
     /// Whether nobody else holds the breaker or a permit of it, and it decides about every future call as

@@ -3,6 +3,7 @@ use crate::limiter::Decision;
 use crate::name::Name;
 use perf_core::Transience;
 use std::error::Error;
+use crate::overload::Overload;
 use std::time::Duration;
 
 /// Why a guarded call has no result, or the error that the call itself returned.
@@ -18,6 +19,12 @@ pub enum GuardError<E> {
     /// The limiter refused the call.
     #[error("rate limit reached, {0}")]
     RateLimited(Decision),
+    /// Too much is under way already, or was lately refused.
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
+    /// The deadline was over before the call could be made.
+    #[error("the deadline was over before the call")]
+    Expired,
     /// The call took longer than it may.
     #[error("call exceeded its limit of {limit:?}")]
     Elapsed {
@@ -36,7 +43,10 @@ impl<E> GuardError<E> {
     /// Whether the call was refused and never made.
     #[must_use]
     pub const fn is_rejection(&self) -> bool {
-        matches!(self, Self::Rejected(_) | Self::RateLimited(_))
+        matches!(
+            self,
+            Self::Rejected(_) | Self::RateLimited(_) | Self::Overloaded(_) | Self::Expired
+        )
     }
 
     /// After what time asking again makes sense; `Some` for every rejection.
@@ -45,6 +55,9 @@ impl<E> GuardError<E> {
         match self {
             Self::Rejected(rejection) => Some(rejection.retry_after),
             Self::RateLimited(decision) => Some(decision.retry_after()),
+            Self::Overloaded(overload) => Some(overload.retry_after),
+            // Whoever comes with another deadline may ask at once.
+            Self::Expired => Some(Duration::ZERO),
             Self::Elapsed { .. } | Self::Misconfigured(_) | Self::Inner(_) => None,
         }
     }
@@ -147,6 +160,24 @@ pub enum ConfigError {
     Fixed {
         /// The setting.
         setting: &'static str,
+    },
+    /// A number outside its range, where fractions are allowed.
+    #[error("{setting} is {value}, must be {least} to {most}")]
+    Number {
+        /// The setting.
+        setting: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// The least it can be.
+        least: f64,
+        /// The most it can be.
+        most: f64,
+    },
+    /// A text that is no time left until a deadline.
+    #[error("{text:?} is no deadline, expected digits and one of H, M, S, m, u, n")]
+    Deadline {
+        /// The text, shortened if it is long.
+        text: String,
     },
     /// No rule is left that could open the breaker.
     #[error("no rule is set that could open the breaker")]

@@ -35,7 +35,7 @@
 //!
 //! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too.
 //! - `conformance`: the suite that every store must pass.
-//! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
+//! - `tower`: `CircuitBreakerLayer`, `BulkheadLayer` and `GuardLayer`, the same before a tower service.
 //!
 //! # Limits
 //!
@@ -43,35 +43,56 @@
 //! does so for each of many keys, and a [`SharedLimiter`] for each key over all processes of a fleet. A
 //! [`RetryBudget`] bounds how much retries add to a failing server's load.
 
+mod adaptive;
 mod breaker;
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod bulkhead;
+mod check;
 mod counter_clock;
+mod deadline;
 mod error;
+mod guard;
+mod hedge;
+mod holder;
 #[cfg(feature = "tower")]
 mod layer;
 mod limiter;
 mod name;
+mod overload;
 mod quota;
 mod registry;
 mod shared;
 mod store;
+mod retry;
+mod seats;
 mod sync;
+mod throttle;
 mod timeline;
+mod timeout;
 mod window;
 
+pub use adaptive::{AdaptiveLimit, Aimd, CallSample, Gradient, LimitPolicy, Slot, Vegas};
 pub use breaker::{
     AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, GuardedStream, Hold,
     Outcome, Permit, Reason, State,
 };
 pub use budget::RetryBudget;
+pub use bulkhead::{Bulkhead, BulkheadBuilder, BulkheadCall, Place};
 pub use counter_clock::CounterClock;
 pub use error::{ConfigError, GuardError, Rejection, StoreError};
+pub use deadline::Deadline;
+pub use guard::{Fallback, Guard, GuardBuilder, GuardCall, MakeCall, NoFallback};
+pub use hedge::{Hedge, HedgeBuilder};
 #[cfg(feature = "tower")]
-pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+pub use layer::{
+    BulkheadLayer, BulkheadService, CircuitBreakerLayer, CircuitBreakerService, CloneRequest,
+    GuardLayer, GuardService, Oneshot, Replay, Replayed, ResponseFuture,
+};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
+pub use overload::{Overload, OverloadCause};
 pub use quota::{Limit, Quota};
 pub use registry::BreakerRegistry;
 pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
@@ -84,6 +105,9 @@ pub use store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{Charge, LONGEST_KEY, MemoryStore, RateLimitStore, Verdict};
+pub use retry::{Retry, RetryBuilder};
+pub use throttle::{Allowance, Throttle, ThrottleBuilder};
+pub use timeout::{TimedCall, Timeout};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

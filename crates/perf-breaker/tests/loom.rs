@@ -327,3 +327,47 @@ fn a_failure_enters_a_window_full_of_good_calls() {
         assert_eq!(breaker.state(), State::Open);
     });
 }
+
+/// A limit of one, three callers: never two at once, and every slot comes back.
+#[test]
+fn an_adaptive_limit_is_never_passed() {
+    use perf_breaker::{AdaptiveLimit, Aimd, Slot};
+
+    model(|| {
+        let policy = Aimd::between(1, 1).unwrap();
+        let limit = AdaptiveLimit::with_clock("model", policy, ManualClock::new());
+        let enter = || {
+            let limit = limit.clone();
+            act(move || {
+                if let Ok(slot) = limit.admit() {
+                    assert_eq!(limit.under_way(), 1);
+                    Slot::finish(slot);
+                }
+            })
+        };
+        assert_eq!(race(vec![enter(), enter(), enter()]), 0);
+        assert_eq!(limit.under_way(), 0);
+        assert!(limit.admit().is_ok());
+    });
+}
+
+/// One place, one seat in the queue, two callers that come and go: neither place nor seat is lost.
+#[test]
+fn a_bulkhead_gets_everything_back() {
+    use perf_breaker::Bulkhead;
+
+    model(|| {
+        let bulkhead = Bulkhead::builder("model", 1).queue(1).build().unwrap();
+        let come_and_go = || {
+            let bulkhead = bulkhead.clone();
+            act(move || {
+                let mut entry = Box::pin(bulkhead.enter());
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                // Whether it got a place, a seat or a refusal: it is dropped.
+                let _entry = entry.as_mut().poll(&mut context);
+            })
+        };
+        assert_eq!(race(vec![come_and_go(), come_and_go()]), 0);
+        assert_eq!((bulkhead.under_way(), bulkhead.waiting()), (0, 0));
+    });
+}

@@ -7,7 +7,6 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::timeline::Timeline;
 use crate::window::Trace;
 use perf_core::{Clock, Moment, SystemClock};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,22 +150,4 @@ pub(super) fn nanos_since(started: Moment, now: Moment) -> u64 {
     now.as_nanos().saturating_sub(started.as_nanos())
 }
 
-/// A way to the core: borrowed on the hot path, where a shared count would cost as much as the rest of
-/// the call, and owned where the caller cannot borrow.
-#[derive(Clone, Debug)]
-pub(super) enum Holder<'b> {
-    Borrowed(&'b Core),
-    Owned(Arc<Core>),
-}
-
-impl Deref for Holder<'_> {
-    type Target = Core;
-
-    #[inline]
-    fn deref(&self) -> &Core {
-        match self {
-            Self::Borrowed(core) => core,
-            Self::Owned(core) => core,
-        }
-    }
-}
+pub(super) type Holder<'b> = crate::holder::Holder<'b, Core>;

@@ -68,9 +68,18 @@ impl<'b> Permit<'b> {
     }
 
     /// The call was given up: judged by its age, even while a panic that is none of its own unwinds.
-    pub(super) fn abandon(mut self) {
+    pub(crate) fn abandon(mut self) {
         if let Some(pass) = self.pass.take() {
             self.core.settle_abandoned(pass);
+        }
+    }
+
+    /// The call begins only now: what its caller has waited for since does not make it slow.
+    pub(crate) fn restart(&mut self) {
+        if let Some(pass) = &mut self.pass
+            && self.core.limits.are_set()
+        {
+            pass.started = self.core.clock.now();
         }
     }
 
