@@ -35,7 +35,10 @@
 //!
 //! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too.
 //! - `conformance`: the suite that every store must pass.
-//! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
+//! - `tower`: `CircuitBreakerLayer` and `RateLimitLayer`, a breaker and a limiter before a tower service.
+//! - `http`: a limiter before an HTTP service, with its headers, problem documents and keys.
+//! - `axum`: peer addresses and responses as axum has them.
+//! - `serde`: limits from configuration files.
 //!
 //! # Limits
 //!
@@ -49,11 +52,17 @@ mod budget;
 pub mod conformance;
 mod counter_clock;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod limit_layer;
 mod limiter;
 mod name;
 mod quota;
+#[cfg(feature = "serde")]
+mod settings;
 mod shared;
 mod store;
 mod sync;
@@ -69,9 +78,13 @@ pub use counter_clock::CounterClock;
 pub use error::{ConfigError, GuardError, Rejection, StoreError};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+#[cfg(feature = "tower")]
+pub use limit_layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+#[cfg(feature = "serde")]
+pub use settings::LimiterSettings;
 pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
 #[cfg(feature = "mysql")]
 pub use store::MySqlStore;
