@@ -33,7 +33,8 @@
 //!
 //! # Features
 //!
-//! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too.
+//! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too,
+//!   and `redis` the breakers of a fleet.
 //! - `conformance`: the suite that every store must pass.
 //! - `tower`: `CircuitBreakerLayer` and `RateLimitLayer`, a breaker and a limiter before a tower service.
 //! - `http`: a limiter before an HTTP service, with its headers, problem documents and keys.
@@ -52,6 +53,7 @@ mod budget;
 pub mod conformance;
 mod counter_clock;
 mod error;
+mod fleet;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "tower")]
@@ -76,6 +78,9 @@ pub use breaker::{
 pub use budget::RetryBudget;
 pub use counter_clock::CounterClock;
 pub use error::{ConfigError, GuardError, Rejection, StoreError};
+#[cfg(feature = "redis")]
+pub use fleet::RedisFleet;
+pub use fleet::{FleetMember, FleetReport, FleetStore, FleetView, MemoryFleet, Vote};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 #[cfg(feature = "tower")]

@@ -5,6 +5,7 @@ mod budget;
 mod calls;
 mod config;
 mod cost;
+mod fleet;
 mod holds;
 mod http;
 mod keyed;
