@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// Everything but [`GuardError::Inner`] was decided by the guard; [`GuardError::is_rejection`] tells
 /// whether the call was made at all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError<E> {
     /// The breaker refused the call.
@@ -24,6 +24,9 @@ pub enum GuardError<E> {
         /// The longest that the call may take.
         limit: Duration,
     },
+    /// The guard could not be made as it was asked for.
+    #[error(transparent)]
+    Misconfigured(#[from] ConfigError),
     /// The call was made and failed.
     #[error(transparent)]
     Inner(E),
@@ -42,7 +45,7 @@ impl<E> GuardError<E> {
         match self {
             Self::Rejected(rejection) => Some(rejection.retry_after),
             Self::RateLimited(decision) => Some(decision.retry_after()),
-            Self::Elapsed { .. } | Self::Inner(_) => None,
+            Self::Elapsed { .. } | Self::Misconfigured(_) | Self::Inner(_) => None,
         }
     }
 
@@ -55,11 +58,11 @@ impl<E> GuardError<E> {
         }
     }
 
-    /// Whether trying again later may help: true for all that the guard decided. Of an inner error only
-    /// its owner knows.
+    /// Whether trying again later may help: true for all that the guard decided about a call. Of an
+    /// inner error only its owner knows.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::Inner(_))
+        !matches!(self, Self::Misconfigured(_) | Self::Inner(_))
     }
 }
 
@@ -138,6 +141,12 @@ pub enum ConfigError {
         least: Duration,
         /// The most it can be.
         most: Duration,
+    },
+    /// A setting that can't change once a part is built.
+    #[error("{setting} cannot change while the part lives")]
+    Fixed {
+        /// The setting.
+        setting: &'static str,
     },
     /// No rule is left that could open the breaker.
     #[error("no rule is set that could open the breaker")]

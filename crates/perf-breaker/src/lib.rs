@@ -63,6 +63,7 @@ mod limit_layer;
 mod limiter;
 mod name;
 mod quota;
+mod registry;
 #[cfg(feature = "serde")]
 mod settings;
 mod shared;
@@ -72,8 +73,8 @@ mod timeline;
 mod window;
 
 pub use breaker::{
-    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
-    Permit, Reason, State,
+    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, GuardedStream, Hold,
+    Outcome, Permit, Reason, State,
 };
 pub use budget::RetryBudget;
 pub use counter_clock::CounterClock;
@@ -88,6 +89,7 @@ pub use limit_layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+pub use registry::BreakerRegistry;
 #[cfg(feature = "serde")]
 pub use settings::LimiterSettings;
 pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};

@@ -1,9 +1,13 @@
 //! What can go wrong, with the row and the column where it did.
 
+mod batch;
+
 use perf_core::Transience;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+pub use batch::BatchError;
 
 /// Any error, as drivers and encoders hand it over.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -77,6 +81,14 @@ pub enum BulkError {
         /// The index of the second.
         second: u64,
     },
+    /// Which id belongs to which row cannot be proven here. Nothing was written.
+    #[error("the ids of column `{column}` cannot be told apart: {reason}")]
+    OrderUnprovable {
+        /// The column that the ids are in.
+        column: String,
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// The table has no column of this name.
     #[error("table `{table}` has no column `{column}`")]
     UnknownColumn {
@@ -112,6 +124,14 @@ pub enum BulkError {
         /// The driver's error.
         source: BoxError,
     },
+    /// The dead letters could not be kept, read or understood.
+    #[error("the dead letters failed")]
+    DeadLetters {
+        /// Whether trying again may help.
+        transience: Transience,
+        /// What the sink said.
+        source: BoxError,
+    },
     /// The database, or the way to it, failed.
     #[error("the database failed")]
     Database {
@@ -129,9 +149,19 @@ impl BulkError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database { transience, .. } => transience.is_transient(),
+            Self::Database { transience, .. } | Self::DeadLetters { transience, .. } => {
+                transience.is_transient()
+            }
             Self::Partial { source, .. } => source.is_transient(),
             _ => false,
+        }
+    }
+
+    /// A failure of dead letters that trying again does not cure.
+    pub(crate) fn dead_letters(source: impl Into<BoxError>) -> Self {
+        Self::DeadLetters {
+            transience: Transience::Permanent,
+            source: source.into(),
         }
     }
 

@@ -1,11 +1,14 @@
 //! What callers rely on, one module per theme.
 
 mod atomicity;
+mod batcher;
 mod cancellation;
 mod derive;
+mod engines;
 mod insert;
 mod loader;
 mod postgres;
+mod sink;
 mod support;
 mod upsert;
 mod values;
