@@ -1,9 +1,9 @@
 use crate::breaker::State;
 use crate::limiter::Decision;
 use crate::name::Name;
+use crate::overload::Overload;
 use perf_core::Transience;
 use std::error::Error;
-use crate::overload::Overload;
 use std::time::Duration;
 
 /// Why a guarded call has no result, or the error that the call itself returned.

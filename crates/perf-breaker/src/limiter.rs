@@ -222,6 +222,16 @@ impl<K: Clock> RateLimiter<K> {
         });
     }
 
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        if self.arrival.load(Acquire) == UNUSED {
+            self.several.quota()
+        } else {
+            self.rule.limit.into()
+        }
+    }
+
     fn affordable(&self, cost: u32) -> Result<(), ConfigError> {
         let burst = self.burst();
         if cost > burst {

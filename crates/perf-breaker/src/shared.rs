@@ -26,6 +26,7 @@ use crate::breaker::CircuitBreaker;
 use crate::error::{ConfigError, GuardError, StoreError};
 use crate::limiter::{Decision, KeyedLimiter, Rule};
 use crate::name::Name;
+use crate::quota::Quota;
 use crate::store::{Charge, RateLimitStore, TICK_SHIFT, Verdict};
 use crate::timeline::Timeline;
 use clock::SharedClock;
@@ -81,7 +82,7 @@ impl SharedLimiter {
     /// their counts.
     pub fn builder(
         name: impl Into<Name>,
-        quota: &crate::Quota,
+        quota: &Quota,
         store: impl RateLimitStore,
     ) -> SharedLimiterBuilder {
         SharedLimiterBuilder::new(name.into(), quota.clone(), Arc::new(store))
@@ -167,6 +168,12 @@ impl SharedLimiter {
         self.local.refund(key, u32::MAX);
         self.denials.forget(self.hasher.hash_one(key));
         Ok(())
+    }
+
+    /// The quota.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota::of_rules(self.rules.iter().map(|rule| rule.limit))
     }
 
     /// The most that can be taken at once.

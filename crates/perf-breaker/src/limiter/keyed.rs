@@ -229,6 +229,12 @@ impl<K: Clock> KeyedLimiter<K> {
         Ok(())
     }
 
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.with_rules(|rules| Quota::of_rules(rules.iter().map(|rule| rule.limit)))
+    }
+
     /// How many live keys have been forgotten because there were more than the capacity.
     #[must_use]
     pub fn evicted(&self) -> u64 {

@@ -45,6 +45,10 @@ impl Several {
         }
     }
 
+    pub(super) fn quota(&self) -> Quota {
+        Quota::of_rules(self.0.lock().iter().map(|(rule, _)| rule.limit))
+    }
+
     /// The least burst of all limits.
     pub(super) fn burst(&self) -> u32 {
         let cells = self.0.lock();
