@@ -21,7 +21,10 @@ mod keeper;
 mod keyed;
 mod lazy;
 mod manager;
+#[cfg(not(loom))]
 mod object_pool;
+#[cfg(loom)]
+pub mod object_pool;
 mod pool;
 mod pooled;
 mod roster;

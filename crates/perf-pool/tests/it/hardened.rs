@@ -81,3 +81,32 @@ async fn queries_cancelled_on_a_silent_peer_cost_no_capacity() -> TestResult {
     assert!(all.iter().all(Result::is_ok));
     Ok(())
 }
+
+/// What the hooks are for: without them the same three queries cost the pool for good.
+#[tokio::test]
+async fn without_it_the_capacity_never_comes_back() -> TestResult {
+    let (proxy, url) = proxied()?;
+    let options = PgPoolOptions::new().max_connections(3);
+    let pool = options
+        .acquire_timeout(Duration::from_secs(3))
+        .connect(&url)
+        .await?;
+    let connections = futures_util::future::join_all((0..3).map(|_| pool.acquire())).await;
+    let connections = connections.into_iter().collect::<Result<Vec<_>, _>>()?;
+    proxy.set(Faults::none().with_silence(Silence::Both));
+    for mut connection in connections {
+        let query = sqlx::query("SELECT 1").execute(&mut *connection);
+        assert!(
+            cancel_after(Duration::from_millis(50), query)
+                .await
+                .is_none()
+        );
+    }
+    let outcome = pool.acquire().await;
+    assert!(
+        matches!(outcome, Err(sqlx::Error::PoolTimedOut)),
+        "{outcome:?}"
+    );
+    assert_eq!((pool.size(), pool.num_idle()), (3, 0));
+    Ok(())
+}

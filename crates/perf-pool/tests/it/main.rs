@@ -19,6 +19,7 @@ mod runtimes;
 mod settings;
 mod shared_pool;
 mod sizing;
+mod soak;
 mod support;
 
 #[cfg(feature = "conformance")]
