@@ -1,5 +1,6 @@
 mod settings;
 
+use crate::budget::Budget;
 use crate::error::PoolError;
 use crate::exchange::{Exchange, IdleStack, Shedding, Slots};
 use crate::manager::Manager;
@@ -11,8 +12,8 @@ use crate::status::{Counters, Gauge};
 use parking_lot::Mutex;
 use perf_core::{Backoff, Clock};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -81,6 +82,12 @@ impl<M: Manager> PoolBuilder<M> {
     /// meet all of them together. Default: a quarter of `max_size`, at least 2, at most 8.
     pub const fn max_connecting(mut self, max_connecting: u32) -> Self {
         self.max_connecting = Some(max_connecting);
+        self
+    }
+
+    /// Shares a limit with other pools: see [`Budget`].
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.settings.budget = Some(budget.clone());
         self
     }
 
@@ -216,6 +223,19 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
+    pub(crate) const fn current_size(&self) -> u32 {
+        self.max_size
+    }
+
+    /// As [`PoolBuilder::max_lifetime`], where what idles for longer than that counts as old, too.
+    pub(crate) fn recycled_after(mut self, lifetime: Option<Duration>) -> Self {
+        let idle = self.settings.limits.idle_timeout;
+        if let (Some(lifetime), Some(idle)) = (lifetime, idle) {
+            self.settings.limits.idle_timeout = Some(idle.min(lifetime));
+        }
+        self.max_lifetime(lifetime)
+    }
+
     /// The pool. Creates nothing yet and needs no runtime.
     ///
     /// # Errors
@@ -245,14 +265,18 @@ impl<M: Manager> PoolBuilder<M> {
             settings,
             generation: AtomicU64::new(0),
             lost_generation: AtomicU64::new(0),
+            scarce_turns: AtomicU64::new(0),
             sorted_generation: AtomicU64::new(0),
             counters: Counters::default(),
             seat: Seat::default(),
             vacated: Notify::new(),
         };
-        Ok(Pool {
-            shared: Arc::new(shared),
-        })
+        let shared = Arc::new(shared);
+        if let Some(budget) = &shared.settings.budget {
+            let tenant: Weak<Shared<M>> = Arc::downgrade(&shared);
+            budget.admit(tenant);
+        }
+        Ok(Pool { shared })
     }
 
     /// Fills in what follows from other settings, and finds the first that makes no sense.

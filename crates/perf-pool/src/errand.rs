@@ -1,3 +1,4 @@
+use crate::budget::Allotment;
 use crate::exchange::Ticket;
 use crate::health::{CloseReason, Record};
 use crate::manager::{Fate, Manager};
@@ -13,6 +14,9 @@ use std::time::Duration;
 /// The least time between attempts to create that fail: one that fails at once must not keep its thread
 /// busy with nothing else.
 pub(crate) const LEAST_DELAY: Duration = Duration::from_millis(1);
+
+/// How often a task that waits for room in a budget looks whether its resource is still wanted.
+const REVIEW: Duration = Duration::from_secs(1);
 
 /// One piece of work on one slot, done by one task, which takes the resource out of the slot for it.
 ///
@@ -47,6 +51,9 @@ impl<M: Manager> Errand<M> {
         let shared = Arc::clone(&self.shared);
         let limit = shared.settings.connect_timeout;
         while self.wait_for_gate().await {
+            let Some(allotment) = self.wait_for_allotment().await else {
+                break;
+            };
             let start = shared.settings.clock.now();
             let generation = shared.generation.load(Ordering::Acquire);
             match within(&shared, limit, shared.manager.create()).await {
@@ -55,7 +62,11 @@ impl<M: Manager> Errand<M> {
                     shared.counters.create.record_between(start, now);
                     let limits = &shared.settings.limits;
                     let record = Record::new(limits, now, generation, fastrand::f64());
-                    self.item = Some(Item { resource, record });
+                    self.item = Some(Item {
+                        resource,
+                        record,
+                        allotment,
+                    });
                     shared.note_success();
                     return self.hand_on();
                 }
@@ -107,6 +118,7 @@ impl<M: Manager> Errand<M> {
             shared.counters.count_closed(reason);
             let closing = shared.manager.close(item.resource);
             let _late = within(&shared, shared.settings.close_timeout, closing).await;
+            drop(item.allotment);
         }
         self.vacate();
     }
@@ -136,6 +148,27 @@ impl<M: Manager> Errand<M> {
             shared.settings.clock.sleep_until(gate).await;
         }
         self.is_wanted()
+    }
+
+    /// Waits for room in the budget that the pool shares with others. `None` when nobody wants a resource
+    /// any more.
+    async fn wait_for_allotment(&mut self) -> Option<Allotment> {
+        let shared = Arc::clone(&self.shared);
+        let Some(budget) = &shared.settings.budget else {
+            return Some(Allotment::default());
+        };
+        let allotment = budget.allot();
+        tokio::pin!(allotment);
+        loop {
+            tokio::select! {
+                biased;
+                allotment = &mut allotment => return Some(allotment),
+                () = shared.settings.clock.sleep(REVIEW) => {}
+            }
+            if !self.is_wanted() {
+                return None;
+            }
+        }
     }
 
     /// Whether the resource of this errand, one of those connecting, would have a use.

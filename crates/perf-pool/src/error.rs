@@ -152,3 +152,32 @@ impl<E: Error + 'static> Error for Elapsed<E> {
         self.last_error.as_deref().map(|error| error as _)
     }
 }
+
+/// Why a job of a pool of workers has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// As many as may wait already do. The job was not started.
+    #[error("the queue is full")]
+    Full,
+    /// No worker was free in time. The job was not started and never will be.
+    #[error("no worker was free in time")]
+    Expired,
+    /// The pool is being drained. The job was not started.
+    #[error("the pool takes no more jobs")]
+    Closed,
+    /// The job panicked, or its runtime went away while it ran.
+    #[error("the job panicked or was lost")]
+    Panicked,
+    /// Jobs run in a tokio runtime, and the caller is in none.
+    #[error("no tokio runtime runs that could run the job")]
+    NoRuntime,
+}
+
+impl JobError {
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Full | Self::Expired)
+    }
+}

@@ -361,6 +361,11 @@ impl<M: Manager> Pool<M> {
         registry.register(&self.shared);
     }
 
+    /// Whether neither a guard nor another handle of the pool exists.
+    pub(crate) fn is_only_handle(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// The manager that the pool was built with.
     #[must_use]
     pub fn manager(&self) -> &M {

@@ -94,8 +94,13 @@ impl<M: Manager> Pooled<M> {
 
     /// The resource, for code that vouches for the state it leaves it in.
     #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-        allow(dead_code, reason = "only the SQL managers vouch")
+        not(any(
+            feature = "postgres",
+            feature = "mysql",
+            feature = "redis",
+            feature = "sqlite"
+        )),
+        allow(dead_code, reason = "only the managers of connections vouch")
     )]
     pub(crate) fn vouched(guard: &mut Self) -> &mut M::Resource {
         &mut guard.item_mut().resource

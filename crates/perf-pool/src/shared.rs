@@ -1,3 +1,4 @@
+use crate::budget::{Allotment, Budget, Tenant};
 use crate::builder::Settings;
 use crate::error::PoolError;
 use crate::exchange::{Exchange, Sighting, Slots, Ticket};
@@ -38,6 +39,8 @@ pub(crate) struct Shared<M: Manager> {
     /// The generation that began when a runtime was last lost: resources of earlier ones cannot be
     /// closed politely.
     pub(crate) lost_generation: AtomicU64,
+    /// How many resources were handed on while other pools of the budget waited.
+    pub(crate) scarce_turns: AtomicU64,
     /// The generation at which idle resources were last sorted out.
     pub(crate) sorted_generation: AtomicU64,
     pub(crate) counters: Counters,
@@ -46,11 +49,15 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) vacated: Notify,
 }
 
+/// After how many turns a pool lets another one have a resource, if there are more pools than resources.
+const SCARCE_TURNS: u64 = 32;
+
 /// A resource and what is remembered of it.
 #[derive(Debug)]
 pub(crate) struct Item<R> {
     pub(crate) resource: R,
     pub(crate) record: Record,
+    pub(crate) allotment: Allotment,
 }
 
 /// Why everybody who waits is turned away.
@@ -142,6 +149,16 @@ impl<M: Manager> Shared<M> {
                 Err(needed) => ticket = needed,
             }
         }
+        if let Some(budget) = &self.settings.budget
+            && budget.is_short()
+        {
+            return self.hand_on_within(budget, ticket);
+        }
+        self.offer(ticket);
+    }
+
+    #[inline]
+    fn offer(&self, ticket: Ticket) {
         self.gauges[ticket.index()].set_stage(Stage::Idle);
         if let Err(ticket) = self.exchange.offer(ticket, || self.settings.clock.now()) {
             self.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
@@ -211,9 +228,7 @@ impl<M: Manager> Shared<M> {
 
     /// Publishes how many there are too many, after the limit was changed.
     pub(crate) fn note_limit(&self, roster: &Roster<M::Error>) {
-        let is_live = |gauge: &&Gauge| !matches!(gauge.stage(), Stage::Vacant | Stage::Closing);
-        let live = self.gauges.iter().filter(is_live).count();
-        let surplus = live.saturating_sub(roster.limit + roster.replaced);
+        let surplus = self.live().saturating_sub(roster.limit + roster.replaced);
         self.surplus.store(surplus, Ordering::Relaxed);
         self.limit.store(roster.limit, Ordering::Relaxed);
         self.room.store(roster.room(), Ordering::Relaxed);
@@ -235,12 +250,26 @@ impl<M: Manager> Shared<M> {
         Ok(())
     }
 
+    /// As [`Shared::hand_on`] while other pools wait for one to be closed: a return goes if there are more
+    /// than this pool's share, and now and then if not, even if somebody waits here. What would idle goes
+    /// anyway.
+    #[cold]
+    fn hand_on_within(&self, budget: &Budget, ticket: Ticket) {
+        let is_return = self.gauges[ticket.index()].stage() != Stage::Connecting;
+        let turns = self.scarce_turns.fetch_add(1, Ordering::Relaxed) + 1;
+        let has_its_share = self.existing() > budget.fair_share();
+        if is_return && (has_its_share || turns.is_multiple_of(SCARCE_TURNS)) {
+            self.assign(ticket, Chore::Retire(CloseReason::Surplus));
+        } else {
+            self.offer(ticket);
+            self.give_up_one();
+        }
+    }
+
     /// Retires what has just been returned, or a sibling of it, if more are idle than may be.
     fn trim_idle(&self, max_idle: usize) {
-        if self.count(Stage::Idle) > max_idle
-            && let Some((ticket, _)) = self.exchange.pop()
-        {
-            self.assign(ticket, Chore::Retire(CloseReason::Surplus));
+        if self.count(Stage::Idle) > max_idle {
+            self.give_up_one();
         }
     }
 
@@ -298,6 +327,17 @@ impl<M: Manager> Shared<M> {
             .count()
     }
 
+    /// How many resources exist, but for those being closed.
+    fn existing(&self) -> usize {
+        self.live().saturating_sub(self.count(Stage::Connecting))
+    }
+
+    /// How many resources exist or are being created, but for those being closed.
+    fn live(&self) -> usize {
+        let is_live = |gauge: &&Gauge| !matches!(gauge.stage(), Stage::Vacant | Stage::Closing);
+        self.gauges.iter().filter(is_live).count()
+    }
+
     pub(crate) fn acquired(&self) -> u64 {
         self.gauges.iter().map(Gauge::served).sum()
     }
@@ -351,6 +391,18 @@ impl<M: Manager> Shared<M> {
     /// The manager's word, where a panic counts as "broken": this runs in a guard's drop.
     fn is_broken(&self, resource: &mut M::Resource) -> bool {
         catch_unwind(AssertUnwindSafe(|| self.manager.is_broken(resource))).unwrap_or(true)
+    }
+}
+
+impl<M: Manager> Tenant for Shared<M> {
+    fn spare(&self) -> usize {
+        self.count(Stage::Idle)
+    }
+
+    fn give_up_one(&self) {
+        if let Some((ticket, _)) = self.exchange.pop() {
+            self.assign(ticket, Chore::Retire(CloseReason::Surplus));
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::budget::Budget;
 use crate::health::Limits;
 use perf_core::{Backoff, Clock, CoarseClock, SystemClock};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub(crate) struct Settings {
     pub(crate) max_connecting: usize,
     pub(crate) max_waiters: usize,
     pub(crate) shed_above: Option<Duration>,
+    pub(crate) budget: Option<Budget>,
     pub(crate) leak_after: Option<Duration>,
     pub(crate) replaces_leaked: bool,
     pub(crate) refuses_circles: bool,
@@ -42,6 +44,7 @@ impl Default for Settings {
             max_connecting: 0,
             max_waiters: 1_024,
             shed_above: None,
+            budget: None,
             leak_after: None,
             replaces_leaked: false,
             refuses_circles: false,
