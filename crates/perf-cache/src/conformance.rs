@@ -162,12 +162,9 @@ async fn batches(store: &dyn RemoteStore, prefix: &str) -> Result<(), StoreError
     let values = store.read(&keys, &[]).await?.values;
     let expected = [None, Some(b"taken".to_vec()), Some(b"two".to_vec()), None];
     assert_eq!(values, expected, "values come back in order");
-    assert_eq!(
-        store.read(&[], &[]).await?.values,
-        [const { None::<Vec<u8>> }; 0]
-    );
-    assert_eq!(store.lease(&[], LONG, &[]).await?.granted, [false; 0]);
-    assert_eq!(store.settle(&[]).await?, [false; 0]);
+    assert!(store.read(&[], &[]).await?.values.is_empty());
+    assert!(store.lease(&[], LONG, &[]).await?.granted.is_empty());
+    assert!(store.settle(&[]).await?.is_empty());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod bounds;
 mod builder;
 mod cache;
@@ -27,6 +28,7 @@ mod tags;
 mod time;
 mod write;
 
+pub use batch::Batch;
 pub use bounds::{Key, Value};
 pub use builder::{CacheBuilder, CancelPolicy};
 pub use cache::Cache;
