@@ -166,6 +166,15 @@ impl<K: Hash + Eq, V> Flights<K, V> {
         Self { hasher, lanes }
     }
 
+    /// Takes out whatever concerns keys that are meant.
+    pub(crate) fn forget_if(&self, is_meant: &dyn Fn(&K) -> bool) {
+        for Aligned(lane) in &self.lanes {
+            let mut lane = lane.lock();
+            lane.flights.retain(|key, _| !is_meant(key));
+            lane.resting.retain(|key, _| !is_meant(key));
+        }
+    }
+
     /// The lane that decides over `key`.
     pub(crate) fn lane<Q: Hash + ?Sized>(&self, key: &Q) -> &Mutex<Lane<K, V>> {
         let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);

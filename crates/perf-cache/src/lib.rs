@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod administer;
 mod batch;
 mod bounds;
 mod builder;
@@ -18,7 +19,9 @@ mod lookup;
 #[cfg(loom)]
 pub mod model;
 mod near;
+mod pattern;
 mod policy;
+mod prewarm;
 mod shared;
 mod stats;
 pub mod store;
@@ -37,4 +40,5 @@ pub use error::{CacheError, LoadError};
 pub use far::FarTier;
 pub use lookup::{Lookup, Source};
 pub use policy::EntryPolicy;
+pub use prewarm::Prewarmed;
 pub use stats::CacheStats;

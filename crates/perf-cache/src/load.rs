@@ -79,7 +79,7 @@ where
 {
     type Output = Result<V, LoadError<E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(request) = &self.request
             && let Some(value) = self.cache.near(&request.key)

@@ -77,6 +77,7 @@ async fn fill(cache: &Texts, connection: &mut ConnectionManager, bytes: usize) {
 
 fn far_hit_3_tags(criterion: &mut Criterion) {
     let (runtime, server) = (runtime(), RedisServer::shared().expect("redis-server"));
+    let _entered = runtime.enter();
     let cache = node(&server, "far_hit");
     let mut connection = runtime.block_on(raw(&server));
     runtime.block_on(fill(&cache, &mut connection, 1_024));
@@ -112,6 +113,7 @@ fn get_many(criterion: &mut Criterion) {
         ("cache/get_many_1000/loopback_1kib", 1_024),
     ];
     let (runtime, server) = (runtime(), RedisServer::shared().expect("redis-server"));
+    let _entered = runtime.enter();
     for (id, bytes) in workloads {
         let cache = node(&server, id);
         let mut connection = runtime.block_on(raw(&server));
@@ -148,6 +150,7 @@ fn get_many(criterion: &mut Criterion) {
 /// Invalidates a tag of a million entries in both tiers, and a tag of one.
 fn invalidate_tag(criterion: &mut Criterion) {
     let (runtime, server) = (runtime(), RedisServer::shared().expect("redis-server"));
+    let _entered = runtime.enter();
     let store = RedisStore::new(&server.url()).expect("a valid address");
     let builder = Cache::<u64, u64>::builder("invalidate").max_entries(2 * MILLION);
     let cache = builder.far(FarTier::new(store)).build();
