@@ -1,7 +1,7 @@
 //! The suite that every [`RemoteStore`] must pass, ours and yours.
 
 use crate::envelope;
-use crate::store::{LeaseRequest, RemoteStore, Settlement, StoreError};
+use crate::store::{LeaseRequest, Pattern, RemoteStore, Settlement, StoreError};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -25,6 +25,7 @@ pub async fn remote_store(store: &dyn RemoteStore, prefix: &str) -> Result<(), S
     replacing(store, &format!("{prefix}replacing")).await?;
     batches(store, &format!("{prefix}batch")).await?;
     generations(store, prefix).await?;
+    walks(store, &format!("{prefix}walk:")).await?;
     expiry(store, &format!("{prefix}expiry")).await
 }
 
@@ -83,8 +84,8 @@ async fn values(store: &dyn RemoteStore, key: &str) -> Result<(), StoreError> {
         Some(Vec::new()),
         "no bytes are a value too"
     );
-    store.remove(key).await?;
-    store.remove(key).await?;
+    store.remove(&[key.to_owned()]).await?;
+    store.remove(&[key.to_owned()]).await?;
     assert_eq!(value(store, key).await?, None, "what was removed is gone");
     Ok(())
 }
@@ -105,16 +106,16 @@ async fn leases(store: &dyn RemoteStore, key: &str) -> Result<(), StoreError> {
     let twice = settle(store, key, 1, Some(b"again")).await?;
     assert!(!twice, "a lease is settled once");
 
-    store.remove(key).await?;
+    store.remove(&[key.to_owned()]).await?;
     assert!(lease(store, key, 3, b"").await?);
-    store.remove(key).await?;
+    store.remove(&[key.to_owned()]).await?;
     let overtaken = settle(store, key, 3, Some(b"old")).await?;
     assert!(!overtaken, "removal takes the lease away");
     assert!(lease(store, key, 4, b"").await?);
     store.put(key, b"newer", LONG).await?;
     let overtaken = settle(store, key, 4, Some(b"old")).await?;
     assert!(!overtaken, "a write takes the lease away");
-    store.remove(key).await?;
+    store.remove(&[key.to_owned()]).await?;
     assert!(lease(store, key, 5, b"").await?);
     let released = settle(store, key, 5, None).await?;
     assert!(released, "a lease can be given back");
@@ -162,12 +163,9 @@ async fn batches(store: &dyn RemoteStore, prefix: &str) -> Result<(), StoreError
     let values = store.read(&keys, &[]).await?.values;
     let expected = [None, Some(b"taken".to_vec()), Some(b"two".to_vec()), None];
     assert_eq!(values, expected, "values come back in order");
-    assert_eq!(
-        store.read(&[], &[]).await?.values,
-        Vec::<Option<Vec<u8>>>::new()
-    );
-    assert_eq!(store.lease(&[], LONG, &[]).await?.granted, [false; 0]);
-    assert_eq!(store.settle(&[]).await?, [false; 0]);
+    assert!(store.read(&[], &[]).await?.values.is_empty());
+    assert!(store.lease(&[], LONG, &[]).await?.granted.is_empty());
+    assert!(store.settle(&[]).await?.is_empty());
     Ok(())
 }
 
@@ -205,6 +203,45 @@ async fn generations(store: &dyn RemoteStore, prefix: &str) -> Result<(), StoreE
         "a read tells them too"
     );
     Ok(())
+}
+
+async fn walks(store: &dyn RemoteStore, prefix: &str) -> Result<(), StoreError> {
+    let names = ["a:1", "a:2", "b:1", "a*", "a?"];
+    let keys = names.map(|name| format!("{prefix}{name}"));
+    for key in &keys {
+        store.put(key, b"value", LONG).await?;
+    }
+    let escaped = Pattern::escape(prefix);
+    for (pattern, expected) in [
+        ("a:*", &keys[..2]),
+        ("*:1", &[keys[0].clone(), keys[2].clone()]),
+        (r"a\*", &keys[3..4]),
+    ] {
+        let pattern = Pattern::new(&format!("{escaped}{pattern}"));
+        let mut found = walk(store, &pattern).await?;
+        found.sort();
+        found.dedup();
+        assert_eq!(found, expected, "{pattern:?}");
+    }
+    store.remove(&keys).await?;
+    store.remove(&[]).await?;
+    let pattern = Pattern::new(&format!("{escaped}*"));
+    assert!(
+        walk(store, &pattern).await?.is_empty(),
+        "what was removed is gone"
+    );
+    assert!(!store.info().await?.kind.is_empty(), "a store has a name");
+    Ok(())
+}
+
+async fn walk(store: &dyn RemoteStore, pattern: &Pattern) -> Result<Vec<String>, StoreError> {
+    let (mut keys, mut position) = (Vec::new(), Some(0));
+    while let Some(at) = position {
+        let scanned = store.scan(pattern, at).await?;
+        keys.extend(scanned.keys);
+        position = scanned.next;
+    }
+    Ok(keys)
 }
 
 async fn expiry(store: &dyn RemoteStore, key: &str) -> Result<(), StoreError> {

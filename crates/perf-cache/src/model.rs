@@ -161,6 +161,13 @@ where
         self.0.lock().remove(key)
     }
 
+    fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        let mut entries = self.0.lock();
+        let before = entries.len();
+        entries.retain(|key, _| !is_meant(key));
+        u64::try_from(before - entries.len()).unwrap_or(u64::MAX)
+    }
+
     fn clear(&self) {
         self.0.lock().clear();
     }

@@ -213,6 +213,13 @@ where
         self.store.remove(key)
     }
 
+    /// Gives up the entries of all keys that are meant and whatever is being loaded for them. Loads that
+    /// begin meanwhile see what there is now: the flights of the others are gone before the entries are.
+    pub(crate) fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        self.flights.forget_if(is_meant);
+        self.store.remove_if(is_meant)
+    }
+
     /// Invalidates every entry with a tag in this slot.
     pub(crate) fn move_slot(&self, slot: u16) {
         if self.fence.move_slot(slot) {

@@ -9,6 +9,7 @@ use crate::time::Time;
 use crate::{CacheError, CancelPolicy};
 use perf_core::{Health, Inspect, Sample};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(crate) struct Settings<K, V> {
     pub(crate) runtime: Option<Handle>,
     pub(crate) windows: Windows,
     pub(crate) ttl_by: Option<TtlBy<K, V>>,
+    pub(crate) events: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 /// How long a value is fresh, if that depends on it.

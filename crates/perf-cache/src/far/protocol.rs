@@ -1,7 +1,8 @@
 use super::FarTier;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
-use crate::store::{Lease, LeaseRequest, Settlement, StoreError};
+use crate::pattern::Pattern;
+use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo};
 use crate::time::Time;
 use perf_core::Moment;
 use std::collections::HashMap;
@@ -61,6 +62,8 @@ type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
 
 /// The longest key that is sent to a store, in bytes.
 const MAX_KEY: usize = 1_024;
+/// How many keys are removed in one request.
+const REMOVED_AT_ONCE: usize = 1_000;
 /// The tag that every envelope carries. No user's tag is empty.
 const ALL: &str = "";
 
@@ -80,7 +83,7 @@ impl<K, V> Far<K, V> {
 
     /// The store's name of `key`.
     pub(crate) fn key(&self, key: &K) -> Result<String, CacheError> {
-        let name = format!("{}:v:{}", self.namespace, (self.tier.name)(key));
+        let name = self.key_prefix() + &(self.tier.name)(key);
         if name.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong {
                 bytes: name.len(),
@@ -288,7 +291,36 @@ impl<K, V> Far<K, V> {
     }
 
     pub(crate) async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        self.ask("remove", self.tier.store.remove(key)).await
+        let keys = [key.to_owned()];
+        self.ask("remove", self.tier.store.remove(&keys)).await
+    }
+
+    /// Removes what lies under keys that match, in batches; tells the number so far after each.
+    pub(crate) async fn remove_matching(
+        &self,
+        pattern: Pattern,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<u64, CacheError> {
+        let store = &self.tier.store;
+        let pattern = pattern.within(&self.key_prefix());
+        let (mut position, mut removed) = (0, 0);
+        loop {
+            let scanned = self.ask("scan", store.scan(&pattern, position)).await?;
+            for keys in scanned.keys.chunks(REMOVED_AT_ONCE) {
+                self.ask("remove", store.remove(keys)).await?;
+                removed += u64::try_from(keys.len()).unwrap_or(u64::MAX);
+                progress(removed);
+            }
+            match scanned.next {
+                Some(next) => position = next,
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// What the store tells of itself.
+    pub(crate) async fn info(&self) -> Result<StoreInfo, CacheError> {
+        self.ask("tell of itself", self.tier.store.info()).await
     }
 
     /// Invalidates every envelope with one of these tags.
@@ -337,6 +369,10 @@ impl<K, V> Far<K, V> {
     fn fresh_tags<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Vec<(String, u64)> {
         let all = std::iter::once(ALL).chain(tags);
         all.map(|tag| (self.tag(tag), fastrand::u64(..))).collect()
+    }
+
+    fn key_prefix(&self) -> String {
+        format!("{}:v:", self.namespace)
     }
 
     fn tag(&self, tag: &str) -> String {

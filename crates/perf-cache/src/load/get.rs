@@ -37,7 +37,7 @@ where
 {
     type Output = Option<V>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<V>> {
         let Self { cache, key, .. } = *self;
         if self.fetch.is_none()

@@ -1,4 +1,6 @@
-use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Settlement, StoreError};
+use super::StoreInfo;
+use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment, SystemClock};
@@ -122,8 +124,11 @@ impl RemoteStore for MemoryStore {
         Ok(())
     }
 
-    async fn remove(&self, key: &str) -> Result<(), StoreError> {
-        self.state.lock().values.remove(key);
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        for key in keys {
+            state.values.remove(key);
+        }
         Ok(())
     }
 
@@ -135,5 +140,22 @@ impl RemoteStore for MemoryStore {
     async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError> {
         self.state.lock().generations.extend(tags.iter().cloned());
         Ok(())
+    }
+
+    async fn scan(&self, pattern: &Pattern, _: u64) -> Result<Scanned, StoreError> {
+        let state = self.state.lock();
+        let keys = state.values.keys().filter(|key| pattern.matches(key));
+        Ok(Scanned {
+            keys: keys.cloned().collect(),
+            next: None,
+        })
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let keys = self.state.lock().values.len();
+        Ok(StoreInfo {
+            keys: u64::try_from(keys).ok(),
+            ..StoreInfo::new("memory")
+        })
     }
 }

@@ -1,4 +1,6 @@
-use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Settlement, StoreError};
+use super::StoreInfo;
+use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use perf_core::Transience;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -23,6 +25,8 @@ pub struct RedisStore {
 
 /// How long a generation lives.
 const GENERATION_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
+/// How many keys Redis looks at in one step of a walk.
+const SCAN_STEP: u32 = 1_000;
 /// How long a connection attempt or an answer may take. The cache's own limit is usually shorter.
 const LIMIT: Duration = Duration::from_millis(500);
 
@@ -162,9 +166,12 @@ impl RemoteStore for RedisStore {
             .map_err(judge)
     }
 
-    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(()); // Redis refuses to remove nothing.
+        }
         let mut command = cmd("UNLINK");
-        command.arg(key);
+        command.arg(keys);
         command
             .query_async(&mut self.connection())
             .await
@@ -198,12 +205,57 @@ impl RemoteStore for RedisStore {
             .await
             .map_err(judge)
     }
+
+    async fn scan(&self, pattern: &Pattern, position: u64) -> Result<Scanned, StoreError> {
+        let mut command = cmd("SCAN");
+        command.arg(position).arg("MATCH").arg(pattern.glob());
+        command.arg("COUNT").arg(SCAN_STEP);
+        let (next, keys): (u64, Vec<Vec<u8>>) = command
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)?;
+        // What is no text was not written by a cache.
+        let keys = keys.into_iter().flat_map(String::from_utf8);
+        Ok(Scanned {
+            keys: keys.collect(),
+            next: (next != 0).then_some(next),
+        })
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let mut pipeline = pipe();
+        for section in ["server", "memory", "stats"] {
+            pipeline.cmd("INFO").arg(section);
+        }
+        pipeline.cmd("DBSIZE");
+        let (server, memory, stats, keys): (String, String, String, u64) = pipeline
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)?;
+        let number = |section, name| field(section, name)?.parse().ok();
+        let version = field(&server, "redis_version").unwrap_or_default();
+        Ok(StoreInfo {
+            memory_bytes: number(&memory, "used_memory"),
+            max_memory_bytes: number(&memory, "maxmemory"),
+            keys: Some(keys),
+            evicted_keys: number(&stats, "evicted_keys"),
+            hits: number(&stats, "keyspace_hits"),
+            misses: number(&stats, "keyspace_misses"),
+            ..StoreInfo::new(format!("redis {version}"))
+        })
+    }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }
+}
+
+/// A field of an answer to `INFO`.
+fn field<'a>(section: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = section.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Appends commands that create what is missing and answer with all generations.

@@ -1,3 +1,5 @@
+use super::StoreInfo;
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use perf_core::Transience;
 use std::error::Error;
@@ -69,7 +71,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// Whether it acted is unknown.
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
 
-    /// Removes whatever lies under `key`, a lease included.
+    /// Removes whatever lies under these keys, leases included.
     ///
     /// # Errors
     ///
@@ -78,7 +80,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Whether it acted is unknown.
-    async fn remove(&self, key: &str) -> Result<(), StoreError>;
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError>;
 
     /// The generations of these tags; those that do not exist are created with the given ones.
     ///
@@ -101,6 +103,31 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Whether it acted is unknown.
     async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError>;
+
+    /// One step of a walk over the keys that match, from `position` on; a walk begins at 0.
+    ///
+    /// A key that is there for the whole walk comes up at least once. For administrators: it may look at
+    /// every key of the store.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn scan(&self, pattern: &Pattern, position: u64) -> Result<Scanned, StoreError>;
+
+    /// What the store tells of itself.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn info(&self) -> Result<StoreInfo, StoreError>;
 }
 
 /// What a store holds at one moment.
@@ -141,6 +168,15 @@ pub struct Settlement<'a> {
     pub lease: Lease,
     /// What replaces the lease, and for how long; nothing removes it.
     pub value: Option<(&'a [u8], Duration)>,
+}
+
+/// A step of a walk over keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Keys that match; one may come up twice in a walk.
+    pub keys: Vec<String>,
+    /// Where the next step begins, unless the walk has ended.
+    pub next: Option<u64>,
 }
 
 /// Why a store could not be asked.
