@@ -37,6 +37,14 @@ pub enum BulkError {
         /// How many values the row gave.
         found: usize,
     },
+    /// A row that is a map has other columns than the first one.
+    #[error("row {row} has other columns than the first: {found}")]
+    ColumnNames {
+        /// The row's index.
+        row: u64,
+        /// The columns that it has.
+        found: String,
+    },
     /// A row breaks a constraint of its table.
     #[error("{} violates a {kind} constraint{}", Subject(*row), OnColumns(columns))]
     Constraint {
@@ -157,6 +165,7 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
+            | Self::ColumnNames { row, .. }
             | Self::RowTooLarge { row, .. } => Some(*row),
             Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),

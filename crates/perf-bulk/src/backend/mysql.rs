@@ -11,18 +11,22 @@ mod cells;
 mod describe;
 mod failure;
 mod ids;
+mod json;
+mod keyed;
+mod round;
 mod statement;
 mod transaction;
 mod upsert;
 
 use super::failed::{Failed, encode_error};
 use super::isolate::{Attempts, search};
-use super::{Backend, Conflict, Rejection, Scope, Target, encoded};
+use super::{Backend, Conflict, Rejection, Scope, Target, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use describe::Table;
+use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, MySqlConnection};
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +46,10 @@ impl super::sealed::Sealed for MySql {}
 impl Backend for MySql {
     type Cells<'r> = MySqlCells;
     type Session = Session;
+
+    fn depth(connection: &MySqlConnection) -> usize {
+        transaction::depth(connection)
+    }
 
     async fn begin(connection: &mut MySqlConnection) -> Result<Scope<'_, Self>, BulkError> {
         transaction::begin(connection).await
@@ -91,6 +99,40 @@ impl Backend for MySql {
     ) -> Result<Vec<Upserted>, Rejection> {
         let outcome = upsert::write(scope, target, conflict, rows, meter).await;
         rejection(scope, outcome, false)
+    }
+
+    async fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let outcome = keyed::update(scope, target, conflict, rows, meter).await;
+        rejection(scope, outcome, false)
+    }
+
+    async fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let outcome = keyed::delete(scope, target, keys, meter).await;
+        rejection(scope, outcome, false)
+    }
+
+    async fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut MySqlConnection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> Result<Vec<(usize, MySqlRow)>, Rejection> {
+        let fatal = |error| Failed::fatal(error).into_rejection(false);
+        let mut scope = transaction::begin(connection).await.map_err(fatal)?;
+        let outcome = keyed::read(&mut scope, target, keys).await;
+        let rows = rejection(&scope, outcome, false)?;
+        transaction::commit(scope).await.map_err(fatal)?;
+        Ok(rows)
     }
 
     fn key<R: BulkRow<Self>>(
@@ -187,6 +229,7 @@ fn encode<R: BulkRow<MySql>>(
     target: &Target<'_>,
     cells: &mut MySqlCells,
 ) -> Result<(), BulkError> {
+    has_columns(row, target, at)?;
     cells.start_row();
     let outcome = row.encode(cells);
     encoded(outcome, target, at, cells.position())

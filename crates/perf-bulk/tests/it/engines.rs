@@ -1,9 +1,11 @@
 //! What holds on every database, each test on each.
 
-use crate::support::{Plane, plane};
+use crate::support::{Plane, plane, poll_at_most};
 use perf_bulk::{
-    Atomicity, BulkError, BulkInsert, BulkRow, BulkUpsert, ConstraintKind, DuplicateKeys, Upserted,
+    Atomicity, BulkDelete, BulkError, BulkInsert, BulkMap, BulkRead, BulkRow, BulkUpdate,
+    BulkUpsert, ConstraintKind, DuplicateKeys, Upserted,
 };
+use perf_core::Backoff;
 use perf_testkit::{Database, MariaDbServer, PostgresServer};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
@@ -24,6 +26,7 @@ struct Ticket {
 struct Sqlite(tempfile::TempDir);
 
 impl Sqlite {
+    const BIGINT: &str = "INTEGER";
     const CREATE: [&str; 3] = [
         "CREATE TABLE planes (id INTEGER PRIMARY KEY, tailnum TEXT UNIQUE, \
          seats INTEGER NOT NULL CHECK (seats > 0))",
@@ -48,6 +51,7 @@ impl Sqlite {
 struct Postgres(Database);
 
 impl Postgres {
+    const BIGINT: &str = "bigint";
     const CREATE: [&str; 3] = [
         "CREATE TABLE planes (id bigint PRIMARY KEY, tailnum text UNIQUE, \
          seats bigint NOT NULL CHECK (seats > 0))",
@@ -67,6 +71,7 @@ impl Postgres {
 struct MariaDb(Database);
 
 impl MariaDb {
+    const BIGINT: &str = "SIGNED";
     const CREATE: [&str; 3] = [
         "CREATE TABLE planes (id bigint PRIMARY KEY, tailnum varchar(100) UNIQUE, \
          seats bigint NOT NULL CHECK (seats > 0))",
@@ -370,6 +375,303 @@ macro_rules! conformance {
                     .map(|plane| plane.id)
                     .collect();
                 assert_eq!(ids, [1].into_iter().chain(10..40).collect::<Vec<_>>());
+            }
+
+            /// A table of planes and a model of it.
+            async fn filled(connection: &mut Conn) -> BTreeMap<i64, Plane> {
+                let model: BTreeMap<_, _> = (0..700).map(|id| (id, plane(id))).collect();
+                BulkInsert::into("planes")
+                    .execute(connection, model.values())
+                    .await
+                    .unwrap();
+                model
+            }
+
+            #[tokio::test]
+            async fn updates_of_different_columns_agree_with_a_map() {
+                let (_engine, mut connection) = start().await;
+                let mut model = filled(&mut connection).await;
+                for seed in 0..cases(10) {
+                    let mut rng = fastrand::Rng::with_seed(seed);
+                    let mut ids: Vec<i64> = (0..900).collect();
+                    rng.shuffle(&mut ids);
+                    ids.truncate(rng.usize(0..600));
+                    let changes: Vec<_> = ids
+                        .iter()
+                        .map(|id| {
+                            let row = BulkMap::new().set("id", *id);
+                            let tailnum = format!("M{seed}-{id}");
+                            match rng.u8(0..3) {
+                                0 => row.set("seats", *id % 50 + 7),
+                                1 => row.set("tailnum", None::<String>),
+                                _ => row.set("seats", 3_i64).set("tailnum", tailnum),
+                            }
+                        })
+                        .collect();
+                    let update = BulkUpdate::of("planes").by(["id"]);
+                    let report = update.execute(&mut connection, &changes).await.unwrap();
+                    for ((id, change), matched) in ids.iter().zip(&changes).zip(&report.matched) {
+                        assert_eq!(*matched, model.contains_key(id), "seed {seed}");
+                        let Some(plane) = model.get_mut(id) else {
+                            continue;
+                        };
+                        match change.columns().as_slice() {
+                            ["id", "seats"] => plane.seats = Some(*id % 50 + 7),
+                            ["id", "tailnum"] => plane.tailnum = None,
+                            _ => {
+                                plane.seats = Some(3);
+                                plane.tailnum = Some(format!("M{seed}-{id}"));
+                            }
+                        }
+                    }
+                    let expected: Vec<_> = model.values().cloned().collect();
+                    assert_eq!(planes(&mut connection).await, expected, "seed {seed}");
+                }
+            }
+
+            #[tokio::test]
+            async fn deletes_and_reads_find_their_keys_in_order() {
+                let (_engine, mut connection) = start().await;
+                filled(&mut connection).await;
+                let keys: Vec<_> = (0..1_000_i64)
+                    .rev()
+                    .step_by(3)
+                    .map(|id| BulkMap::new().set("id", id))
+                    .collect();
+                let read = || BulkRead::from("planes");
+                let found: Vec<Option<Plane>> =
+                    read().execute(&mut connection, &keys).await.unwrap();
+                let expected: Vec<_> = (0..1_000)
+                    .rev()
+                    .step_by(3)
+                    .map(|id| (id < 700).then(|| plane(id)))
+                    .collect();
+                assert_eq!(found, expected);
+
+                let delete = BulkDelete::from("planes");
+                let report = delete.execute(&mut connection, &keys).await.unwrap();
+                let matched: Vec<_> = expected.iter().map(Option::is_some).collect();
+                assert_eq!(report.matched, matched);
+                let left = planes(&mut connection).await;
+                assert_eq!(left.len(), 700 - report.count());
+                let found: Vec<Option<Plane>> =
+                    read().execute(&mut connection, &keys).await.unwrap();
+                assert!(found.iter().all(Option::is_none));
+
+                let key = |id: i64| BulkMap::new().set("tailnum", format!("N{id}")).set("id", id);
+                let keys = [key(1), key(700).set("id", 1_i64)];
+                let found: Vec<Option<Plane>> =
+                    read().execute(&mut connection, &keys).await.unwrap();
+                assert_eq!(found, [Some(plane(1)), None]);
+            }
+
+            #[tokio::test]
+            async fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+                let (_engine, mut connection) = start().await;
+                filled(&mut connection).await;
+                let row = |id: i64| BulkMap::new().set("id", id).set("seats", 1_i64);
+                let nothing: [BulkMap<_>; 0] = [];
+
+                let update = || BulkUpdate::of("planes").by(["id"]);
+                let error = update().execute(&mut connection, &[row(1), row(2), row(1)]).await;
+                assert!(
+                    matches!(error, Err(BulkError::DuplicateKey { first: 0, second: 2 })),
+                    "{error:?}"
+                );
+                let error = BulkUpdate::of("planes").execute(&mut connection, &[row(1)]).await;
+                assert!(matches!(error, Err(BulkError::Config(_))), "{error:?}");
+                let only_key = [BulkMap::new().set("id", 1_i64)];
+                let error = update().execute(&mut connection, &only_key).await;
+                assert!(matches!(error, Err(BulkError::Config(_))), "{error:?}");
+                let error = BulkUpdate::of("planes").by(["number"]);
+                let error = error.execute(&mut connection, &[row(1)]).await;
+                assert!(
+                    matches!(&error, Err(BulkError::UnknownColumn { column, .. }) if column == "number"),
+                    "{error:?}"
+                );
+                let unknown = [row(1).set("colour", "red")];
+                let error = update().execute(&mut connection, &unknown).await;
+                assert!(
+                    matches!(&error, Err(BulkError::UnknownColumn { column, .. }) if column == "colour"),
+                    "{error:?}"
+                );
+                let mixed = [row(900), BulkMap::new().set("seats", 1_i64).set("id", 901_i64)];
+                let error = BulkInsert::into("planes").execute(&mut connection, &mixed).await;
+                assert!(matches!(error, Err(BulkError::ColumnNames { row: 1, .. })), "{error:?}");
+                let insert = BulkInsert::into("planes").chunk_rows(0);
+                let error = insert.execute(&mut connection, [plane(900)]).await;
+                assert!(matches!(error, Err(BulkError::Config(_))), "{error:?}");
+                let upsert = BulkUpsert::into("planes").on_conflict(["colour"]);
+                let error = upsert.execute(&mut connection, &[plane(1)]).await;
+                assert!(matches!(error, Err(BulkError::UnknownColumn { .. })), "{error:?}");
+
+                let report = BulkInsert::into("nowhere").execute(&mut connection, &nothing).await;
+                assert_eq!(report.unwrap().written, 0);
+                let report = update().execute(&mut connection, &nothing).await.unwrap();
+                assert!(report.matched.is_empty());
+                let report = BulkDelete::from("nowhere").execute(&mut connection, &nothing).await;
+                assert!(report.unwrap().matched.is_empty());
+                let read = BulkRead::from("nowhere").execute(&mut connection, &nothing).await;
+                assert_eq!(read.unwrap(), Vec::<Option<Plane>>::new());
+                let expected: Vec<_> = (0..700).map(plane).collect();
+                assert_eq!(planes(&mut connection).await, expected);
+            }
+
+            #[tokio::test]
+            async fn json_objects_take_the_types_of_their_columns() {
+                let (_engine, mut connection) = start().await;
+                let columns = ["id", "tailnum", "seats"];
+                let rows: Vec<_> = (0..300)
+                    .map(|id| match id % 2 {
+                        0 => serde_json::json!({ "id": id, "tailnum": format!("N{id}"), "seats": 5 }),
+                        _ => serde_json::json!({ "seats": id, "id": id, "remarks": [1] }),
+                    })
+                    .map(|object| BulkMap::from_json(columns, &object))
+                    .collect();
+                BulkInsert::into("planes").execute(&mut connection, &rows).await.unwrap();
+                let expected: Vec<_> = (0..300)
+                    .map(|id| match id % 2 {
+                        0 => Plane { seats: Some(5), ..plane(id) },
+                        _ => Plane { id, tailnum: None, seats: Some(id) },
+                    })
+                    .collect();
+                assert_eq!(planes(&mut connection).await, expected);
+            }
+
+            #[tokio::test]
+            async fn a_stream_arrives_in_full_and_its_bad_rows_come_back() {
+                let (_engine, mut connection) = start().await;
+                let rows = (0..3_000).map(|id| Plane {
+                    seats: (id % 1_000 != 617).then_some(1),
+                    ..plane(id)
+                });
+                let stream = futures_util::stream::unfold(rows, |mut rows| async {
+                    tokio::task::yield_now().await;
+                    rows.next().map(|row| (row, rows))
+                });
+                let report = BulkInsert::into("planes")
+                    .chunk_bytes(10_000)
+                    .atomicity(Atomicity::BestEffort)
+                    .execute_stream(&mut connection, stream)
+                    .await
+                    .unwrap();
+                let failed: Vec<_> = report.failed.iter().map(|failed| failed.index).collect();
+                assert_eq!((report.written, failed), (2_997, vec![617, 1_617, 2_617]));
+                assert_eq!(planes(&mut connection).await.len(), 2_997);
+            }
+
+            /// Two upserts that lock the same rows in opposite orders.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn what_a_deadlock_undoes_is_tried_again() {
+                let (engine, mut first) = start().await;
+                let mut second = engine.connect().await;
+                for round in 0..8 {
+                    let rows: Vec<_> = (0..1_200)
+                        .map(|id| Plane { seats: Some(round + 1), ..plane(id) })
+                        .collect();
+                    let reversed: Vec<_> = rows.iter().rev().cloned().collect();
+                    let upsert = || {
+                        BulkUpsert::into("planes")
+                            .on_conflict(["id"])
+                            .retry(Backoff::exponential(Duration::from_millis(20)).with_max_attempts(30))
+                    };
+                    let (one, two) = tokio::join!(
+                        upsert().execute(&mut first, &rows),
+                        upsert().execute(&mut second, &reversed),
+                    );
+                    assert_eq!(one.unwrap().outcomes.len(), 1_200);
+                    assert_eq!(two.unwrap().outcomes.len(), 1_200);
+                    assert_eq!(planes(&mut first).await, rows);
+                }
+            }
+
+            /// Asks questions of which each has another answer.
+            async fn answers(connection: &mut Conn) -> Vec<bool> {
+                let mut answered = Vec::new();
+                for question in 1_000..1_005_i64 {
+                    let sql = format!("SELECT CAST({question} AS {})", $engine::BIGINT);
+                    let answer: Result<i64, _> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                        .fetch_one(&mut *connection)
+                        .await;
+                    if let Ok(answer) = &answer {
+                        assert_eq!(*answer, question, "out of step");
+                    }
+                    answered.push(answer.is_ok());
+                }
+                answered
+            }
+
+            #[tokio::test]
+            async fn a_call_dropped_anywhere_is_whole_or_gone_and_its_connection_clean_or_closed() {
+                let (engine, mut observer) = start().await;
+                let mut connection = engine.connect().await;
+                let (mut closed, mut dropped) = (0, 0);
+                for seed in 0..cases(60) {
+                    let mut rng = fastrand::Rng::with_seed(seed);
+                    let count = *rng.choice(&[3_i64, 40, 300, 2_000]).unwrap();
+                    let polls = rng.usize(1..rng.clone().usize(2..120));
+                    let rows: Vec<_> = (0..count).map(plane).collect();
+                    let tickets: Vec<_> = (0..count).map(|tag| Ticket { tag }).collect();
+                    let done = match rng.u8(0..4) {
+                        0 => {
+                            let insert = BulkInsert::into("planes");
+                            let call = insert.execute(&mut connection, &rows);
+                            poll_at_most(call, polls).await.map(|report| report.unwrap().written)
+                        }
+                        1 => {
+                            let upsert = BulkUpsert::into("planes").on_conflict(["id"]);
+                            let call = upsert.execute(&mut connection, &rows);
+                            let report = poll_at_most(call, polls).await;
+                            report.map(|report| report.unwrap().outcomes.len() as u64)
+                        }
+                        2 => {
+                            let insert = BulkInsert::into("tickets").returning_ids("id");
+                            let call = insert.execute(&mut connection, &tickets);
+                            poll_at_most(call, polls).await.map(|report| report.unwrap().written)
+                        }
+                        _ => {
+                            let keys: Vec<_> =
+                                (0..count).map(|id| BulkMap::new().set("id", id)).collect();
+                            let delete = BulkDelete::from("planes");
+                            let call = delete.execute(&mut connection, &keys);
+                            poll_at_most(call, polls).await.map(|_| count.unsigned_abs())
+                        }
+                    };
+                    let answered = answers(&mut connection).await;
+                    let clean = answered.iter().all(|answered| *answered);
+                    assert!(clean || !answered.contains(&true), "seed {seed}: {answered:?}");
+                    if clean {
+                        // In a transaction that nobody knows of, this would stay unseen.
+                        connection
+                            .execute("INSERT INTO unnumbered (tag) VALUES (1)")
+                            .await
+                            .unwrap();
+                    }
+                    let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM unnumbered")
+                        .fetch_one(&mut observer)
+                        .await
+                        .unwrap();
+                    assert_eq!(seen, i64::from(clean), "seed {seed}");
+                    for table in ["planes", "tickets"] {
+                        let sql = format!("SELECT count(*) FROM {table}");
+                        let stored: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                            .fetch_one(&mut observer)
+                            .await
+                            .unwrap();
+                        assert!(stored == 0 || stored == count, "seed {seed}: {stored} {table}");
+                    }
+                    assert!(done.is_none_or(|done| clean && done == count.unsigned_abs()));
+                    dropped += u32::from(done.is_none());
+                    if !clean {
+                        closed += 1;
+                        connection = engine.connect().await;
+                    }
+                    for table in ["planes", "tickets", "unnumbered"] {
+                        let sql = format!("DELETE FROM {table}");
+                        observer.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+                    }
+                }
+                println!("{dropped} calls dropped, {closed} connections closed by it");
             }
         }
     };

@@ -71,6 +71,22 @@ impl MySqlCells {
         Ok(())
     }
 
+    /// Appends NULL, which has every type.
+    pub(super) fn push_null(&mut self) -> Result<(), BoxError> {
+        self.cells.push(Cell {
+            start: self.buffer.len(),
+            is_null: true,
+            ty: <i64 as Type<MySql>>::type_info(),
+        });
+        Ok(())
+    }
+
+    /// Whether the type of the next value's column is such a one.
+    pub(super) fn column_is(&self, is: impl Fn(&str) -> bool) -> bool {
+        let column = self.columns.get(self.position());
+        column.is_some_and(|column| is(column.ty.name()))
+    }
+
     /// How many values the current row has.
     pub(super) const fn position(&self) -> usize {
         self.cells.len() - self.row_start

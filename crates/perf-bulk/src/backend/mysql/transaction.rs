@@ -49,9 +49,13 @@ pub(super) async fn commit(mut scope: Scope<'_, MySql>) -> Result<(), BulkError>
     Ok(())
 }
 
+pub(super) fn depth(connection: &MySqlConnection) -> usize {
+    Depth::get_transaction_depth(connection)
+}
+
 /// Whether the transaction is the caller's own, and ours a savepoint in it.
 pub(super) fn is_nested(connection: &MySqlConnection) -> bool {
-    Depth::get_transaction_depth(connection) > 1
+    depth(connection) > 1
 }
 
 pub(super) fn abandon(connection: &mut MySqlConnection, preparing: bool) {
