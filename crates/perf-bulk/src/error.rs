@@ -1,9 +1,13 @@
 //! What can go wrong, with the row and the column where it did.
 
+mod batch;
+
 use perf_core::Transience;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+pub use batch::BatchError;
 
 /// Any error, as drivers and encoders hand it over.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -114,8 +118,9 @@ pub enum BulkError {
         source: Box<Self>,
     },
     /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
-    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
-    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    /// trigger's `RAISE(ROLLBACK)` and MySQL for a deadlock. Nothing of it remains, and what is written on the
+    /// connection from now on is not part of it either. On SQLite its COMMIT will fail: drop it and close the
+    /// connection. On MySQL its COMMIT would commit nothing: drop it, and the connection is usable.
     #[error("the database ended the transaction that the rows were written in")]
     TransactionLost {
         /// What the database ended it for.
@@ -126,6 +131,14 @@ pub enum BulkError {
     #[error("the connection was lost during COMMIT, its outcome is unknown")]
     CommitUnknown {
         /// The driver's error.
+        source: BoxError,
+    },
+    /// The dead letters could not be kept, read or understood.
+    #[error("the dead letters failed")]
+    DeadLetters {
+        /// Whether trying again may help.
+        transience: Transience,
+        /// What the sink said.
         source: BoxError,
     },
     /// The database, or the way to it, failed.
@@ -145,9 +158,19 @@ impl BulkError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database { transience, .. } => transience.is_transient(),
+            Self::Database { transience, .. } | Self::DeadLetters { transience, .. } => {
+                transience.is_transient()
+            }
             Self::Partial { source, .. } => source.is_transient(),
             _ => false,
+        }
+    }
+
+    /// A failure of dead letters that trying again does not cure.
+    pub(crate) fn dead_letters(source: impl Into<BoxError>) -> Self {
+        Self::DeadLetters {
+            transience: Transience::Permanent,
+            source: source.into(),
         }
     }
 

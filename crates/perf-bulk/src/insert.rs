@@ -134,8 +134,8 @@ impl<'p> BulkInsert<'p> {
     /// [`ids`](crate::BulkReport::ids) of the report, in the order of the input.
     ///
     /// That they belong to their rows is proven on each database: Postgres reserves them from
-    /// the column's sequence before the rows are sent, SQLite returns each with its row. A column where that cannot be
-    /// proven is refused with [`BulkError::OrderUnprovable`].
+    /// the column's sequence before the rows are sent, SQLite returns each with its row, and the numbers of one
+    /// statement follow each other on MySQL and MariaDB. A column where that cannot be proven is refused with [`BulkError::OrderUnprovable`].
     ///
     /// ```
     /// # #[cfg(all(feature = "sqlite", feature = "macros"))]
@@ -198,8 +198,8 @@ impl<'p> BulkInsert<'p> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the open transaction is rolled back and the connection usable. Chunks that
-    /// were committed before stay, as [`Atomicity`] says.
+    /// Dropped at any point, the open transaction is rolled back, and the connection is usable or closed; the
+    /// guide says when. Chunks that were committed before stay, as [`Atomicity`] says.
     pub fn execute<'c, B, A, I>(
         self,
         connection: A,

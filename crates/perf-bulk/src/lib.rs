@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod batcher;
 mod error;
 mod loader;
+mod sink;
+mod wall;
 
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod backend;
@@ -23,6 +26,8 @@ mod report;
 mod retry;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod row;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod table;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod upsert;
 
@@ -34,7 +39,10 @@ pub use backend::mysql::MySqlCells;
 pub use backend::postgres::PgCells;
 #[cfg(feature = "sqlite")]
 pub use backend::sqlite::{SqliteCells, SqliteValue};
-pub use error::{BoxError, BulkError, ConstraintKind, LoadError};
+pub use batcher::{
+    BatchHandler, Batcher, BatcherBuilder, Handled, Refusal, Refused, Submit, Ticket, WhenFull,
+};
+pub use error::{BatchError, BoxError, BulkError, ConstraintKind, LoadError};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use insert::BulkInsert;
 pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestCache};
@@ -52,6 +60,18 @@ pub use progress::Progress;
 pub use report::{BulkReport, FailedRow, UpsertReport, Upserted};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use row::{BulkRow, BulkValue};
+#[cfg(feature = "postgres")]
+pub use sink::PostgresDeadLetters;
+#[cfg(feature = "redis")]
+pub use sink::RedisDeadLetters;
+#[cfg(feature = "sqlite")]
+pub use sink::SqliteDeadLetters;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use sink::keep_failed_rows;
+pub use sink::{
+    DeadLetter, DeadLetterSink, KeptLetter, LetterId, MemoryDeadLetters, NdjsonDeadLetters,
+    Replayed, replay,
+};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use upsert::BulkUpsert;
 

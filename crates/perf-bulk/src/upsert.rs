@@ -151,7 +151,8 @@ impl<'p> BulkUpsert<'p> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the transaction is rolled back and the connection usable.
+    /// Dropped at any point, the transaction is rolled back, and the connection is usable or closed, as after
+    /// an insert.
     pub fn execute<'c, B, A, R>(
         self,
         connection: A,

@@ -71,7 +71,7 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<(), Rejection> {
         let outcome = insert(scope, target, rows, &mut statement::Plain, meter).await;
-        rejection(scope, outcome, isolate)
+        rejection(scope, outcome, isolate).await
     }
 
     async fn insert_with_ids<R: BulkRow<Self> + Sync>(
@@ -87,7 +87,7 @@ impl Backend for MySql {
             Ok(mut numbered) => insert(scope, target, rows, &mut numbered, meter).await,
             Err(failed) => Err(failed),
         };
-        rejection(scope, outcome, isolate)
+        rejection(scope, outcome, isolate).await
     }
 
     async fn upsert<R: BulkRow<Self> + Sync>(
@@ -98,7 +98,7 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Upserted>, Rejection> {
         let outcome = upsert::write(scope, target, conflict, rows, meter).await;
-        rejection(scope, outcome, false)
+        rejection(scope, outcome, false).await
     }
 
     async fn update<R: BulkRow<Self> + Sync>(
@@ -109,7 +109,7 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<Vec<bool>, Rejection> {
         let outcome = keyed::update(scope, target, conflict, rows, meter).await;
-        rejection(scope, outcome, false)
+        rejection(scope, outcome, false).await
     }
 
     async fn delete<R: BulkRow<Self> + Sync>(
@@ -119,7 +119,7 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<Vec<bool>, Rejection> {
         let outcome = keyed::delete(scope, target, keys, meter).await;
-        rejection(scope, outcome, false)
+        rejection(scope, outcome, false).await
     }
 
     async fn read<R: BulkRow<Self> + Sync>(
@@ -130,7 +130,7 @@ impl Backend for MySql {
         let fatal = |error| Failed::fatal(error).into_rejection(false);
         let mut scope = transaction::begin(connection).await.map_err(fatal)?;
         let outcome = keyed::read(&mut scope, target, keys).await;
-        let rows = rejection(&scope, outcome, false)?;
+        let rows = rejection(&mut scope, outcome, false).await?;
         transaction::commit(scope).await.map_err(fatal)?;
         Ok(rows)
     }
@@ -207,19 +207,22 @@ impl<F: statement::Form> Attempts for Statements<'_, '_, F> {
 }
 
 /// What failed, with the news that the transaction is gone if it was the caller's.
-fn rejection<T>(
-    scope: &Scope<'_, MySql>,
+async fn rejection<T>(
+    scope: &mut Scope<'_, MySql>,
     outcome: Result<T, Failed>,
     isolate: bool,
 ) -> Result<T, Rejection> {
-    outcome.map_err(|mut failed| {
-        if transaction::is_nested(scope) && failure::ends_the_transaction(&failed.error) {
-            failed.error = BulkError::TransactionLost {
-                source: Box::new(failed.error),
-            };
-        }
-        failed.into_rejection(isolate)
-    })
+    let mut failed = match outcome {
+        Ok(done) => return Ok(done),
+        Err(failed) => failed,
+    };
+    if transaction::is_nested(scope) && failure::ends_the_transaction(&failed.error) {
+        transaction::restore(scope).await;
+        failed.error = BulkError::TransactionLost {
+            source: Box::new(failed.error),
+        };
+    }
+    Err(failed.into_rejection(isolate))
 }
 
 /// Appends `row`, or leaves the cells as they were.

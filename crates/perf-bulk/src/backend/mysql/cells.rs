@@ -31,6 +31,9 @@ struct Column {
     accepted_by: usize,
 }
 
+const TIMESTAMP: &str = "TIMESTAMP";
+const DATETIME: &str = "DATETIME";
+
 impl MySqlCells {
     /// Cells that check every value against the type of its column.
     pub(super) fn checked(columns: &[MySqlTypeInfo]) -> Self {
@@ -58,16 +61,17 @@ impl MySqlCells {
         value: &T,
     ) -> Result<(), BoxError> {
         let position = self.position();
+        let mut ty = value.produces().unwrap_or_else(T::type_info);
         if let Some(column) = self.columns.get_mut(position) {
             column.accept::<T>()?;
+            // Sent as a TIMESTAMP, what is later than 2038 would be stored as NULL. The bytes are the same.
+            if ty.name() == TIMESTAMP && column.ty.name() == DATETIME {
+                ty = column.ty.clone();
+            }
         }
         let start = self.buffer.len();
         let is_null = value.encode_by_ref(&mut self.buffer)?.is_null();
-        self.cells.push(Cell {
-            start,
-            is_null,
-            ty: value.produces().unwrap_or_else(T::type_info),
-        });
+        self.cells.push(Cell { start, is_null, ty });
         Ok(())
     }
 
