@@ -39,6 +39,10 @@ pub trait Backend: Database + sealed::Sealed {
     #[doc(hidden)]
     type Session: Default + fmt::Debug + Send;
 
+    /// How many transactions and savepoints are open.
+    #[doc(hidden)]
+    fn depth(connection: &Self::Connection) -> usize;
+
     /// Begins a transaction that is ready to write, or a savepoint inside the one that is open.
     #[doc(hidden)]
     fn begin(
@@ -87,6 +91,33 @@ pub trait Backend: Database + sealed::Sealed {
         meter: &mut Meter<'_>,
     ) -> impl Future<Output = Result<Vec<Upserted>, Rejection>> + Send;
 
+    /// Changes the rows that have the keys of `rows`, of which no two are equal; whether each was there.
+    #[doc(hidden)]
+    fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Vec<bool>, Rejection>> + Send;
+
+    /// Removes the rows that have one of `keys`; whether there was one for each.
+    #[doc(hidden)]
+    fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Vec<bool>, Rejection>> + Send;
+
+    /// The rows that have one of `keys`, each with the position of its key.
+    #[doc(hidden)]
+    fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut Self::Connection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> impl Future<Output = Result<Vec<(usize, Self::Row)>, Rejection>> + Send;
+
     /// Appends to `key` what tells the values at `positions` apart; `false` if one of them is NULL,
     /// which equals nothing.
     #[doc(hidden)]
@@ -121,10 +152,22 @@ impl<'a> Target<'a> {
             overriding: false,
         }
     }
+
+    /// Where among the columns those named are.
+    pub(crate) fn positions(&self, columns: &[String]) -> Result<Vec<usize>, BulkError> {
+        let position = |column: &String| {
+            let found = self.columns.iter().position(|other| other == column);
+            found.ok_or_else(|| BulkError::UnknownColumn {
+                table: self.table.to_owned(),
+                column: column.clone(),
+            })
+        };
+        columns.iter().map(position).collect()
+    }
 }
 
 /// What identifies a row and what happens when it exists; both as positions of columns.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Conflict {
     /// The columns of the key.
     pub key: Vec<usize>,
@@ -203,12 +246,32 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
+            | Self::ColumnNames { row, .. }
             | Self::RowTooLarge { row, .. }
             | Self::Constraint { row: Some(row), .. } => *row = map(*row),
             Self::TransactionLost { source } => source.map_row_in_place(map),
             _ => {}
         }
     }
+}
+
+/// Whether a row has the columns that are written; one of a type with fixed columns need not be asked.
+pub(crate) fn has_columns<B: Backend, R: BulkRow<B>>(
+    row: &R,
+    target: &Target<'_>,
+    at: usize,
+) -> Result<(), BulkError> {
+    if !R::COLUMNS.is_empty() {
+        return Ok(());
+    }
+    let columns = row.columns();
+    if columns == target.columns {
+        return Ok(());
+    }
+    Err(BulkError::ColumnNames {
+        row: at as u64,
+        found: columns.join(", "),
+    })
 }
 
 /// A row's encoding, judged: the column that failed is the one after those that were pushed.

@@ -41,6 +41,14 @@ pub enum BulkError {
         /// How many values the row gave.
         found: usize,
     },
+    /// A row that is a map has other columns than the first one.
+    #[error("row {row} has other columns than the first: {found}")]
+    ColumnNames {
+        /// The row's index.
+        row: u64,
+        /// The columns that it has.
+        found: String,
+    },
     /// A row breaks a constraint of its table.
     #[error("{} violates a {kind} constraint{}", Subject(*row), OnColumns(columns))]
     Constraint {
@@ -110,8 +118,9 @@ pub enum BulkError {
         source: Box<Self>,
     },
     /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
-    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
-    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    /// trigger's `RAISE(ROLLBACK)` and MySQL for a deadlock. Nothing of it remains, and what is written on the
+    /// connection from now on is not part of it either. On SQLite its COMMIT will fail: drop it and close the
+    /// connection. On MySQL its COMMIT would commit nothing: drop it, and the connection is usable.
     #[error("the database ended the transaction that the rows were written in")]
     TransactionLost {
         /// What the database ended it for.
@@ -179,6 +188,7 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
+            | Self::ColumnNames { row, .. }
             | Self::RowTooLarge { row, .. } => Some(*row),
             Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),

@@ -13,11 +13,17 @@ mod chunk;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod insert;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod lookup;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod map;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod policy;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod progress;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod report;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod retry;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod row;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -40,6 +46,10 @@ pub use error::{BatchError, BoxError, BulkError, ConstraintKind, LoadError};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use insert::BulkInsert;
 pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestCache};
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use lookup::{BulkDelete, BulkRead, BulkUpdate, MatchReport};
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use map::{BulkMap, JsonValue};
 #[cfg(feature = "macros")]
 pub use perf_macros::BulkRow;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]

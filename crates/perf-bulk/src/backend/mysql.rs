@@ -11,18 +11,22 @@ mod cells;
 mod describe;
 mod failure;
 mod ids;
+mod json;
+mod keyed;
+mod round;
 mod statement;
 mod transaction;
 mod upsert;
 
 use super::failed::{Failed, encode_error};
 use super::isolate::{Attempts, search};
-use super::{Backend, Conflict, Rejection, Scope, Target, encoded};
+use super::{Backend, Conflict, Rejection, Scope, Target, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use describe::Table;
+use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, MySqlConnection};
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +46,10 @@ impl super::sealed::Sealed for MySql {}
 impl Backend for MySql {
     type Cells<'r> = MySqlCells;
     type Session = Session;
+
+    fn depth(connection: &MySqlConnection) -> usize {
+        transaction::depth(connection)
+    }
 
     async fn begin(connection: &mut MySqlConnection) -> Result<Scope<'_, Self>, BulkError> {
         transaction::begin(connection).await
@@ -63,7 +71,7 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<(), Rejection> {
         let outcome = insert(scope, target, rows, &mut statement::Plain, meter).await;
-        rejection(scope, outcome, isolate)
+        rejection(scope, outcome, isolate).await
     }
 
     async fn insert_with_ids<R: BulkRow<Self> + Sync>(
@@ -79,7 +87,7 @@ impl Backend for MySql {
             Ok(mut numbered) => insert(scope, target, rows, &mut numbered, meter).await,
             Err(failed) => Err(failed),
         };
-        rejection(scope, outcome, isolate)
+        rejection(scope, outcome, isolate).await
     }
 
     async fn upsert<R: BulkRow<Self> + Sync>(
@@ -90,7 +98,41 @@ impl Backend for MySql {
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Upserted>, Rejection> {
         let outcome = upsert::write(scope, target, conflict, rows, meter).await;
-        rejection(scope, outcome, false)
+        rejection(scope, outcome, false).await
+    }
+
+    async fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let outcome = keyed::update(scope, target, conflict, rows, meter).await;
+        rejection(scope, outcome, false).await
+    }
+
+    async fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let outcome = keyed::delete(scope, target, keys, meter).await;
+        rejection(scope, outcome, false).await
+    }
+
+    async fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut MySqlConnection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> Result<Vec<(usize, MySqlRow)>, Rejection> {
+        let fatal = |error| Failed::fatal(error).into_rejection(false);
+        let mut scope = transaction::begin(connection).await.map_err(fatal)?;
+        let outcome = keyed::read(&mut scope, target, keys).await;
+        let rows = rejection(&mut scope, outcome, false).await?;
+        transaction::commit(scope).await.map_err(fatal)?;
+        Ok(rows)
     }
 
     fn key<R: BulkRow<Self>>(
@@ -165,19 +207,22 @@ impl<F: statement::Form> Attempts for Statements<'_, '_, F> {
 }
 
 /// What failed, with the news that the transaction is gone if it was the caller's.
-fn rejection<T>(
-    scope: &Scope<'_, MySql>,
+async fn rejection<T>(
+    scope: &mut Scope<'_, MySql>,
     outcome: Result<T, Failed>,
     isolate: bool,
 ) -> Result<T, Rejection> {
-    outcome.map_err(|mut failed| {
-        if transaction::is_nested(scope) && failure::ends_the_transaction(&failed.error) {
-            failed.error = BulkError::TransactionLost {
-                source: Box::new(failed.error),
-            };
-        }
-        failed.into_rejection(isolate)
-    })
+    let mut failed = match outcome {
+        Ok(done) => return Ok(done),
+        Err(failed) => failed,
+    };
+    if transaction::is_nested(scope) && failure::ends_the_transaction(&failed.error) {
+        transaction::restore(scope).await;
+        failed.error = BulkError::TransactionLost {
+            source: Box::new(failed.error),
+        };
+    }
+    Err(failed.into_rejection(isolate))
 }
 
 /// Appends `row`, or leaves the cells as they were.
@@ -187,6 +232,7 @@ fn encode<R: BulkRow<MySql>>(
     target: &Target<'_>,
     cells: &mut MySqlCells,
 ) -> Result<(), BulkError> {
+    has_columns(row, target, at)?;
     cells.start_row();
     let outcome = row.encode(cells);
     encoded(outcome, target, at, cells.position())

@@ -7,18 +7,21 @@ mod failure;
 mod ids;
 mod input;
 mod isolate;
+mod json;
+mod keyed;
 mod numbered;
 mod statement;
 mod transaction;
 mod upsert;
 mod way;
 
-use super::{Backend, Conflict, Rejection, Scope, Target, encoded};
+use super::{Backend, Conflict, Rejection, Scope, Target, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use failure::Failed;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres};
 use way::Way;
 
@@ -39,6 +42,10 @@ impl super::sealed::Sealed for Postgres {}
 impl Backend for Postgres {
     type Cells<'r> = PgCells;
     type Session = Session;
+
+    fn depth(connection: &PgConnection) -> usize {
+        transaction::depth(connection)
+    }
 
     async fn begin(connection: &mut PgConnection) -> Result<Scope<'_, Self>, BulkError> {
         transaction::begin(connection).await
@@ -85,6 +92,41 @@ impl Backend for Postgres {
         let outcome = upsert::write(scope, target, conflict, rows, meter).await;
         scope.session.writing = false;
         outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        scope.session.writing = !transaction::is_nested(scope);
+        let outcome = keyed::update(scope, target, conflict, rows, meter).await;
+        scope.session.writing = false;
+        outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        scope.session.writing = !transaction::is_nested(scope);
+        let outcome = keyed::delete(scope, target, keys, meter).await;
+        scope.session.writing = false;
+        outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut PgConnection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> Result<Vec<(usize, PgRow)>, Rejection> {
+        keyed::read(connection, target, keys)
+            .await
+            .map_err(|failed| failed.into_rejection(false))
     }
 
     fn key<R: BulkRow<Self>>(
@@ -143,6 +185,7 @@ fn encode<R: BulkRow<Postgres>>(
     target: &Target<'_>,
     cells: &mut PgCells,
 ) -> Result<(), BulkError> {
+    has_columns(row, target, at)?;
     let before = cells.len();
     cells.start_row(target.columns.len());
     let outcome = row.encode(cells);

@@ -7,6 +7,7 @@ mod derive;
 mod engines;
 mod insert;
 mod loader;
+mod mysql;
 mod postgres;
 mod sink;
 mod support;

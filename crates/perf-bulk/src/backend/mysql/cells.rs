@@ -31,6 +31,9 @@ struct Column {
     accepted_by: usize,
 }
 
+const TIMESTAMP: &str = "TIMESTAMP";
+const DATETIME: &str = "DATETIME";
+
 impl MySqlCells {
     /// Cells that check every value against the type of its column.
     pub(super) fn checked(columns: &[MySqlTypeInfo]) -> Self {
@@ -58,17 +61,34 @@ impl MySqlCells {
         value: &T,
     ) -> Result<(), BoxError> {
         let position = self.position();
+        let mut ty = value.produces().unwrap_or_else(T::type_info);
         if let Some(column) = self.columns.get_mut(position) {
             column.accept::<T>()?;
+            // Sent as a TIMESTAMP, what is later than 2038 would be stored as NULL. The bytes are the same.
+            if ty.name() == TIMESTAMP && column.ty.name() == DATETIME {
+                ty = column.ty.clone();
+            }
         }
         let start = self.buffer.len();
         let is_null = value.encode_by_ref(&mut self.buffer)?.is_null();
+        self.cells.push(Cell { start, is_null, ty });
+        Ok(())
+    }
+
+    /// Appends NULL, which has every type.
+    pub(super) fn push_null(&mut self) -> Result<(), BoxError> {
         self.cells.push(Cell {
-            start,
-            is_null,
-            ty: value.produces().unwrap_or_else(T::type_info),
+            start: self.buffer.len(),
+            is_null: true,
+            ty: <i64 as Type<MySql>>::type_info(),
         });
         Ok(())
+    }
+
+    /// Whether the type of the next value's column is such a one.
+    pub(super) fn column_is(&self, is: impl Fn(&str) -> bool) -> bool {
+        let column = self.columns.get(self.position());
+        column.is_some_and(|column| is(column.ty.name()))
     }
 
     /// How many values the current row has.

@@ -49,9 +49,24 @@ pub(super) async fn commit(mut scope: Scope<'_, MySql>) -> Result<(), BulkError>
     Ok(())
 }
 
+pub(super) fn depth(connection: &MySqlConnection) -> usize {
+    Depth::get_transaction_depth(connection)
+}
+
 /// Whether the transaction is the caller's own, and ours a savepoint in it.
 pub(super) fn is_nested(connection: &MySqlConnection) -> bool {
-    Depth::get_transaction_depth(connection) > 1
+    depth(connection) > 1
+}
+
+/// Puts empty savepoints in the place of those that went with a transaction that the server ended: the
+/// driver does not learn of that and rolls back to them, which would be an error of whatever comes next.
+pub(super) async fn restore(scope: &mut Scope<'_, MySql>) {
+    let savepoints = (1..depth(scope)).map(|depth| format!("SAVEPOINT _sqlx_savepoint_{depth}"));
+    let statements = std::iter::once("BEGIN".to_owned()).chain(savepoints);
+    for statement in statements {
+        // Should it fail, the transaction is lost all the same, and that is what is reported.
+        let _outcome = scope.execute(AssertSqlSafe(statement)).await;
+    }
 }
 
 pub(super) fn abandon(connection: &mut MySqlConnection, preparing: bool) {

@@ -9,6 +9,7 @@
 use crate::backend::failed::Mismatch;
 use crate::error::BoxError;
 use crate::row::BulkValue;
+use serde_json::Value;
 use sqlx::encode::IsNull;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgTypeKind};
@@ -106,6 +107,47 @@ impl PgCells {
             "INT4" => self.push(&i32::try_from(value)?),
             _ => self.push(&value),
         }
+    }
+
+    /// Appends NULL, which has every type.
+    pub(super) fn push_null(&mut self) {
+        self.append(&NULL_LENGTH);
+        self.position += 1;
+    }
+
+    /// Appends a value that is encoded already.
+    pub(super) fn push_bytes(&mut self, value: &Value, bytes: &[u8]) -> Result<(), BoxError> {
+        const JSONB_VERSION: u8 = 1;
+        let versioned = self.column_name() == "JSONB";
+        let length = i32::try_from(bytes.len() + usize::from(versioned))
+            .map_err(|_| format!("{} bytes of {value}", bytes.len()))?;
+        self.append(&length.to_be_bytes());
+        if versioned {
+            self.append(&[JSONB_VERSION]);
+        }
+        self.append(bytes);
+        self.value_bytes += u64::from(length.unsigned_abs());
+        self.position += 1;
+        Ok(())
+    }
+
+    /// The name of the type of the next value's column; empty when it is not known.
+    pub(super) fn column_name(&self) -> String {
+        let column = self.columns.get(self.position);
+        column.map_or_else(String::new, |column| column.ty.name().to_owned())
+    }
+
+    pub(super) fn column_is_enum(&self) -> bool {
+        let column = self.columns.get(self.position);
+        column.is_some_and(|column| matches!(column.ty.kind(), PgTypeKind::Enum(_)))
+    }
+
+    /// The error of a value that its column does not take.
+    pub(super) fn mismatch(&self, found: &str) -> BoxError {
+        Box::new(Mismatch {
+            expected: self.column_name(),
+            found: found.to_owned(),
+        })
     }
 
     /// How many values the current row has.

@@ -56,9 +56,13 @@ pub(super) async fn commit(mut scope: Scope<'_, Postgres>) -> Result<(), BulkErr
     Ok(())
 }
 
+pub(super) fn depth(connection: &PgConnection) -> usize {
+    Depth::get_transaction_depth(connection)
+}
+
 /// Whether the transaction is the caller's own, and ours a savepoint in it.
 pub(super) fn is_nested(connection: &PgConnection) -> bool {
-    Depth::get_transaction_depth(connection) > 1
+    depth(connection) > 1
 }
 
 pub(super) fn abandon(connection: &mut PgConnection, writing: bool) {

@@ -72,6 +72,19 @@ impl Failure {
     }
 }
 
+/// The error of a statement that sqlx ran.
+pub(super) fn read_error(error: sqlx::Error, target: &Target<'_>) -> BulkError {
+    let message = error.as_database_error().map(|error| error.message());
+    let column = message.and_then(|message| message.split_once("no such column: "));
+    match column {
+        Some((_, column)) => BulkError::UnknownColumn {
+            table: target.table.to_owned(),
+            column: column.rsplit('.').next().unwrap_or(column).to_owned(),
+        },
+        None => driver_error(error),
+    }
+}
+
 /// The error of a COMMIT. Some row breaks a deferred foreign key if SQLite says so, and it does not say which.
 pub(super) fn commit_error(error: sqlx::Error) -> BulkError {
     let code = error.as_database_error().and_then(|error| error.code());
