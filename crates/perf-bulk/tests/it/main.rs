@@ -9,5 +9,6 @@ mod loader;
 mod postgres;
 mod sink;
 mod support;
+mod tasks;
 mod upsert;
 mod values;
