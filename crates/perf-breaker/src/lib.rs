@@ -33,15 +33,20 @@
 //!
 //! # Features
 //!
+//! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too.
+//! - `conformance`: the suite that every store must pass.
 //! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
 //!
 //! # Limits
 //!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
-//! does so for each of many keys. A [`RetryBudget`] bounds how much retries add to a failing server's load.
+//! does so for each of many keys, and a [`SharedLimiter`] for each key over all processes of a fleet. A
+//! [`RetryBudget`] bounds how much retries add to a failing server's load.
 
 mod breaker;
 mod budget;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod counter_clock;
 mod error;
 #[cfg(feature = "tower")]
@@ -49,22 +54,36 @@ mod layer;
 mod limiter;
 mod name;
 mod quota;
+mod registry;
+mod shared;
+mod store;
 mod sync;
 mod timeline;
 mod window;
 
 pub use breaker::{
-    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
-    Permit, Reason, State,
+    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, GuardedStream, Hold,
+    Outcome, Permit, Reason, State,
 };
 pub use budget::RetryBudget;
 pub use counter_clock::CounterClock;
-pub use error::{ConfigError, GuardError, Rejection};
+pub use error::{ConfigError, GuardError, Rejection, StoreError};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
 pub use quota::{Limit, Quota};
+pub use registry::BreakerRegistry;
+pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
+#[cfg(feature = "mysql")]
+pub use store::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Charge, LONGEST_KEY, MemoryStore, RateLimitStore, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

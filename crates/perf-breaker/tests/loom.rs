@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use perf_breaker::{BreakerBuilder, CircuitBreaker, KeyedLimiter, Permit, State};
+use perf_breaker::{BreakerBuilder, BreakerRegistry, CircuitBreaker, KeyedLimiter, Permit, State};
 use perf_core::ManualClock;
 use std::time::Duration;
 
@@ -305,4 +305,25 @@ fn a_key_is_put_in_once() {
 fn limiter(quota: &str) -> std::sync::Arc<KeyedLimiter<ManualClock>> {
     let quota = quota.parse().unwrap();
     std::sync::Arc::new(KeyedLimiter::with_clock(&quota, 1, ManualClock::new()).unwrap())
+}
+
+/// Good calls that write nothing beside a failure that does: the failure is never lost.
+#[test]
+fn a_failure_enters_a_window_full_of_good_calls() {
+    model(|| {
+        let clock = ManualClock::new();
+        let breaker = builder(&clock)
+            .failure_rate(0.5)
+            .min_calls(2)
+            .build()
+            .unwrap();
+        (0..2).for_each(|_| breaker.admit().unwrap().success());
+        let (good, bad) = (breaker.clone(), breaker.clone());
+        let works = vec![
+            act(move || drop(good.admit_owned().map(Permit::success))),
+            act(move || drop(bad.admit_owned().map(Permit::failure))),
+        ];
+        assert_eq!(race(works), 0);
+        assert_eq!(breaker.state(), State::Open);
+    });
 }

@@ -4,15 +4,22 @@
 //! is ready to write, and how a slice of rows goes over the wire. Chunks, atomicity, isolation of bad
 //! rows, duplicate keys and progress are built above it, once for all.
 
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod failed;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod isolate;
 mod scope;
 mod sql;
 
 use crate::error::{BoxError, BulkError};
+use crate::policy::Strategy;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
@@ -57,6 +64,19 @@ pub trait Backend: Database + sealed::Sealed {
         meter: &mut Meter<'_>,
     ) -> impl Future<Output = Result<(), Rejection>> + Send;
 
+    /// As `insert` into a table that gives its column `id` a number itself; appends the numbers of the rows
+    /// that are written, in their order.
+    #[doc(hidden)]
+    fn insert_with_ids<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        id: &str,
+        isolate: bool,
+        rows: &[R],
+        ids: &mut Vec<i64>,
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<(), Rejection>> + Send;
+
     /// Writes `rows`, of which no two share a key, and says for each what became of it.
     #[doc(hidden)]
     fn upsert<R: BulkRow<Self> + Sync>(
@@ -85,6 +105,22 @@ pub struct Target<'a> {
     pub table: &'a str,
     /// The columns that each row has a value for.
     pub columns: &'a [&'a str],
+    /// By which way.
+    pub strategy: Strategy,
+    /// Whether a column is among them that numbers its rows itself unless told otherwise.
+    pub overriding: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Rows go to `columns` of `table` by the best way.
+    pub(crate) const fn new(table: &'a str, columns: &'a [&'a str]) -> Self {
+        Self {
+            table,
+            columns,
+            strategy: Strategy::Auto,
+            overriding: false,
+        }
+    }
 }
 
 /// What identifies a row and what happens when it exists; both as positions of columns.

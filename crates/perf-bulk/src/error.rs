@@ -83,6 +83,14 @@ pub enum BulkError {
         /// The index of the second.
         second: u64,
     },
+    /// Which id belongs to which row cannot be proven here. Nothing was written.
+    #[error("the ids of column `{column}` cannot be told apart: {reason}")]
+    OrderUnprovable {
+        /// The column that the ids are in.
+        column: String,
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// The table has no column of this name.
     #[error("table `{table}` has no column `{column}`")]
     UnknownColumn {

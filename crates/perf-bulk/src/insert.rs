@@ -1,9 +1,9 @@
 //! Many rows into one table.
 
-use crate::backend::{Backend, Target, driver_error};
+use crate::backend::{Backend, Rejection, Scope, Target, driver_error};
 use crate::chunk::Chunks;
 use crate::error::BulkError;
-use crate::policy::Atomicity;
+use crate::policy::{Atomicity, Strategy};
 use crate::progress::{Meter, Observer, Progress};
 use crate::report::{BulkReport, FailedRow};
 use crate::row::BulkRow;
@@ -53,13 +53,15 @@ pub struct BulkInsert<'p> {
     table: String,
     atomicity: Atomicity,
     chunk_rows: usize,
+    strategy: Strategy,
+    id: Option<String>,
     observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
 
 impl<'p> BulkInsert<'p> {
     /// The rows of a chunk, unless [`chunk_rows`](Self::chunk_rows) says otherwise.
-    pub const DEFAULT_CHUNK_ROWS: usize = 10_000;
+    pub const DEFAULT_CHUNK_ROWS: usize = 50_000;
 
     /// An insert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
@@ -67,6 +69,8 @@ impl<'p> BulkInsert<'p> {
             table: table.into(),
             atomicity: Atomicity::default(),
             chunk_rows: Self::DEFAULT_CHUNK_ROWS,
+            strategy: Strategy::default(),
+            id: None,
             observer: None,
             clock: Arc::new(SystemClock),
         }
@@ -80,11 +84,56 @@ impl<'p> BulkInsert<'p> {
     }
 
     /// How many rows are held in memory at once, and committed together where the atomicity is less
-    /// than [`Atomicity::All`]; default 10,000. Zero, as it may stand in a configuration file, is an error
+    /// than [`Atomicity::All`]; default 50,000. Zero, as it may stand in a configuration file, is an error
     /// of [`execute`](Self::execute).
     #[must_use]
     pub const fn chunk_rows(mut self, rows: usize) -> Self {
         self.chunk_rows = rows;
+        self
+    }
+
+    /// The way that rows take to Postgres; default [`Strategy::Auto`].
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Asks for the numbers that the database gives the rows in `column`:
+    /// [`ids`](crate::BulkReport::ids) of the report, in the order of the input.
+    ///
+    /// That they belong to their rows is proven on each database: Postgres reserves them from
+    /// the column's sequence before the rows are sent, SQLite returns each with its row. A column where that cannot be
+    /// proven is refused with [`BulkError::OrderUnprovable`].
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "sqlite", feature = "macros"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_bulk::{BulkInsert, BulkRow};
+    /// use sqlx::{Connection, SqliteConnection};
+    ///
+    /// #[derive(BulkRow)]
+    /// struct Plane {
+    ///     tailnum: &'static str,
+    /// }
+    ///
+    /// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+    /// sqlx::query("CREATE TABLE planes (id INTEGER PRIMARY KEY, tailnum TEXT)")
+    ///     .execute(&mut connection)
+    ///     .await?;
+    /// let planes = [Plane { tailnum: "N10156" }, Plane { tailnum: "N102UW" }];
+    /// let insert = BulkInsert::into("planes").returning_ids("id");
+    /// let report = insert.execute(&mut connection, &planes).await?;
+    /// assert_eq!(report.ids, [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(feature = "sqlite", feature = "macros")))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn returning_ids(mut self, column: impl Into<String>) -> Self {
+        self.id = Some(column.into());
         self
     }
 
@@ -112,6 +161,7 @@ impl<'p> BulkInsert<'p> {
     /// - [`BulkError::Config`] for a chunk of zero rows.
     /// - [`BulkError::Encode`], [`Constraint`](BulkError::Constraint),
     ///   [`RowTooLarge`](BulkError::RowTooLarge) for a bad row, with its index.
+    /// - [`BulkError::OrderUnprovable`] for ids that cannot be told apart.
     /// - [`BulkError::UnknownColumn`] and [`BulkError::Database`] for the rest.
     /// - Any of them inside [`BulkError::Partial`] when earlier chunks are already committed.
     ///
@@ -151,9 +201,11 @@ impl<'p> BulkInsert<'p> {
         meter.expect(chunks.exact_len());
         let mut run = Run {
             target: Target {
-                table: &self.table,
-                columns: <I::Item as BulkRow<B>>::COLUMNS,
+                strategy: self.strategy,
+                ..Target::new(&self.table, <I::Item as BulkRow<B>>::COLUMNS)
             },
+            id: self.id.as_deref(),
+            ids: Vec::new(),
             best_effort: self.atomicity == Atomicity::BestEffort,
             chunks,
             meter,
@@ -189,6 +241,10 @@ impl fmt::Debug for BulkInsert<'_> {
 /// One insert under way.
 struct Run<'a, I: Iterator> {
     target: Target<'a>,
+    /// The column that ids are wanted from.
+    id: Option<&'a str>,
+    /// The ids of rows that are settled.
+    ids: Vec<i64>,
     best_effort: bool,
     chunks: Chunks<I>,
     meter: Meter<'a>,
@@ -209,8 +265,9 @@ impl<I: Iterator> Run<'_, I> {
     {
         let mut scope = B::begin(connection).await?;
         let mut sent = 0;
+        let mut ids = Vec::new();
         while !chunk.is_empty() {
-            B::insert(&mut scope, &self.target, false, &chunk, &mut self.meter)
+            self.write::<B>(&mut scope, &chunk, &mut ids)
                 .await
                 .map_err(|rejection| rejection.error.offset_row(sent))?;
             sent += chunk.len() as u64;
@@ -218,6 +275,7 @@ impl<I: Iterator> Run<'_, I> {
         }
         B::commit(scope).await?;
         self.settled = sent;
+        self.ids = ids;
         Ok(())
     }
 
@@ -268,16 +326,15 @@ impl<I: Iterator> Run<'_, I> {
         I::Item: BulkRow<B> + Send + Sync,
     {
         let mut scope = B::begin(connection).await?;
-        let isolate = self.best_effort;
-        let mut bad = Vec::new();
+        let (mut bad, mut ids) = (Vec::new(), Vec::new());
         let mut start = 0;
         while start < chunk.len() {
             let rest = &chunk[start..];
-            match B::insert(&mut scope, &self.target, isolate, rest, &mut self.meter).await {
+            match self.write::<B>(&mut scope, rest, &mut ids).await {
                 Ok(()) => break,
                 Err(rejection) => {
                     let error = rejection.error.offset_row(self.settled + start as u64);
-                    if !(isolate && rejection.isolated) {
+                    if !(self.best_effort && rejection.isolated) {
                         return Err(error);
                     }
                     bad.push((start + rejection.at, error));
@@ -287,7 +344,27 @@ impl<I: Iterator> Run<'_, I> {
             }
         }
         B::commit(scope).await?;
+        self.ids.extend(ids);
         Ok(bad)
+    }
+
+    /// Writes rows, and appends the ids of those that are written, if ids are wanted.
+    async fn write<B: Backend>(
+        &mut self,
+        scope: &mut Scope<'_, B>,
+        rows: &[I::Item],
+        ids: &mut Vec<i64>,
+    ) -> Result<(), Rejection>
+    where
+        I::Item: BulkRow<B> + Send + Sync,
+    {
+        let (target, isolate) = (&self.target, self.best_effort);
+        match self.id {
+            Some(id) => {
+                B::insert_with_ids(scope, target, id, isolate, rows, ids, &mut self.meter).await
+            }
+            None => B::insert(scope, target, isolate, rows, &mut self.meter).await,
+        }
     }
 
     fn stopped(&mut self, error: BulkError) -> BulkError {
@@ -308,6 +385,7 @@ impl<I: Iterator> Run<'_, I> {
             written: self.settled - self.failed.len() as u64,
             bytes: progress.bytes,
             elapsed: progress.elapsed,
+            ids: self.ids,
             failed: self.failed,
         }
     }

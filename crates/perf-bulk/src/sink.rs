@@ -15,7 +15,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod replay;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -35,7 +35,7 @@ pub use postgres::PostgresDeadLetters;
 #[cfg(feature = "redis")]
 pub use redis::RedisDeadLetters;
 pub use replay::{Replayed, replay};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use row::keep_failed_rows;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteDeadLetters;

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Conflict, Target, driver_error};
 use crate::error::BulkError;
-use crate::policy::DuplicateKeys;
+use crate::policy::{DuplicateKeys, Strategy};
 use crate::progress::{Meter, Observer, Progress};
 use crate::report::{UpsertReport, Upserted};
 use crate::row::BulkRow;
@@ -55,6 +55,7 @@ pub struct BulkUpsert<'p> {
     key: Vec<String>,
     update: Update,
     duplicates: DuplicateKeys,
+    strategy: Strategy,
     observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
@@ -72,6 +73,7 @@ impl<'p> BulkUpsert<'p> {
             key: Vec::new(),
             update: Update::AllOthers,
             duplicates: DuplicateKeys::default(),
+            strategy: Strategy::default(),
             observer: None,
             clock: Arc::new(SystemClock),
         }
@@ -102,6 +104,13 @@ impl<'p> BulkUpsert<'p> {
     #[must_use]
     pub const fn duplicates(mut self, duplicates: DuplicateKeys) -> Self {
         self.duplicates = duplicates;
+        self
+    }
+
+    /// The way that rows take to Postgres; default [`Strategy::Auto`].
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
         self
     }
 
@@ -153,8 +162,8 @@ impl<'p> BulkUpsert<'p> {
         R: BulkRow<B> + Sync,
     {
         let target = Target {
-            table: &self.table,
-            columns: R::COLUMNS,
+            strategy: self.strategy,
+            ..Target::new(&self.table, R::COLUMNS)
         };
         let conflict = self.conflict(&target)?;
         let chosen = choose::<B, R>(rows, &target, &conflict.key, self.duplicates)?;

@@ -327,7 +327,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn near<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

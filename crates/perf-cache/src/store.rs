@@ -22,4 +22,4 @@ pub use self::redis::RedisStore;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
 pub use memory::MemoryStore;
 pub use quick::QuickStore;
-pub use remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};
+pub use remote::{Lease, LeaseRequest, Leased, Reading, RemoteStore, Settlement, StoreError};

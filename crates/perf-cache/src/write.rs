@@ -37,7 +37,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         self.counters.inserts.increment();
         if let Some(expiry) = self.expiry(ttl) {
             let entry = Entry::new(value, stamp.born(), expiry, slots);
-            let displaced = self.near.insert(key, entry, self.settings.time.tick());
+            let displaced = self.near.insert(key, entry);
             self.count_displaced(&displaced);
         }
         Ok(())

@@ -1,3 +1,5 @@
+mod lines;
+
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
@@ -7,6 +9,7 @@ use syn::{Block, ItemFn, LitStr, Path, ReturnType, Signature, parse_quote, parse
 /// The arguments of `#[profile(…)]`.
 struct Arguments {
     name: Option<LitStr>,
+    lines: bool,
     krate: Path,
 }
 
@@ -14,6 +17,7 @@ impl Arguments {
     fn parse(tokens: TokenStream) -> syn::Result<Self> {
         let mut arguments = Self {
             name: None,
+            lines: false,
             krate: parse_quote!(::perf_profile),
         };
         syn::meta::parser(|meta| arguments.set(&meta)).parse2(tokens)?;
@@ -23,10 +27,12 @@ impl Arguments {
     fn set(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
         if meta.path.is_ident("name") {
             self.name = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("lines") {
+            self.lines = true;
         } else if meta.path.is_ident("crate") {
             self.krate = meta.value()?.call(Path::parse_mod_style)?;
         } else {
-            return Err(meta.error("expected `name = \"…\"` or `crate = …`"));
+            return Err(meta.error("expected `lines`, `name = \"…\"` or `crate = …`"));
         }
         Ok(())
     }
@@ -40,26 +46,70 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         let message = "a `const fn` cannot be profiled: it may run where there is no clock";
         return Err(syn::Error::new_spanned(constness, message));
     }
-    let enter = enter(&arguments, &function.sig);
-    let body = &function.block;
-    let profiled: Block = if function.sig.asyncness.is_some() {
-        let krate = &arguments.krate;
-        let hint = output_hint(&function.sig.output);
-        parse_quote!({
-            #krate::__private::profiled(async move { #hint #body }, || #enter).await
-        })
+    *function.block = if arguments.lines {
+        with_lines(&arguments, &function)
     } else {
-        parse_quote!({
-            let _profile = #enter;
-            #body
-        })
+        timed(&arguments, &function)
     };
-    *function.block = profiled;
     Ok(quote!(#function))
 }
 
-/// The expression that starts a call and evaluates to its span.
-fn enter(arguments: &Arguments, signature: &Signature) -> TokenStream {
+/// The body as one call.
+fn timed(arguments: &Arguments, function: &ItemFn) -> Block {
+    let krate = &arguments.krate;
+    let body = &function.block;
+    let statics = statics(arguments, &function.sig);
+    let enter = quote!(#krate::__private::enter(&__PROFILE_CALLSITE, &__PROFILE_SLOT));
+    if function.sig.asyncness.is_none() {
+        return parse_quote!({
+            #statics
+            let _profile = #enter;
+            #body
+        });
+    }
+    let hint = output_hint(&function.sig.output);
+    parse_quote!({
+        #statics
+        #krate::__private::profiled(async move { #hint #body }, || #enter).await
+    })
+}
+
+/// The body as one call whose statements are timed as well.
+fn with_lines(arguments: &Arguments, function: &ItemFn) -> Block {
+    let krate = &arguments.krate;
+    let statics = statics(arguments, &function.sig);
+    let lines::Marked { body, sites } = lines::mark((*function.block).clone(), krate);
+    let statics = quote! {
+        #statics
+        static __PROFILE_LINES: #krate::__private::Lines =
+            #krate::__private::Lines::new(&__PROFILE_CALLSITE, &#sites);
+        ::std::thread_local! {
+            static __PROFILE_FRAME: #krate::__private::Frame =
+                const { #krate::__private::Frame::new(#krate::__private::Current::NONE) };
+            static __PROFILE_MEMORY: #krate::__private::Memory =
+                const { #krate::__private::Memory::new(::core::option::Option::None) };
+        }
+    };
+    let enter = quote!(#krate::__private::enter(&__PROFILE_CALLSITE, &__PROFILE_SLOT));
+    let places = quote!(&__PROFILE_LINES, &__PROFILE_FRAME, &__PROFILE_MEMORY);
+    if function.sig.asyncness.is_none() {
+        return parse_quote!({
+            #statics
+            let _profile = #enter;
+            let _lines = #krate::__private::enter_lines(#places, &_profile);
+            #body
+        });
+    }
+    let hint = output_hint(&function.sig.output);
+    parse_quote!({
+        #statics
+        let body = #krate::__private::lined(async move { #hint #body }, #places);
+        #krate::__private::profiled(body, || #enter).await
+    })
+}
+
+/// What all calls of the function share, or all on one thread.
+fn statics(arguments: &Arguments, signature: &Signature) -> TokenStream {
     let krate = &arguments.krate;
     let ident = &signature.ident;
     let name = arguments
@@ -68,14 +118,14 @@ fn enter(arguments: &Arguments, signature: &Signature) -> TokenStream {
         .map_or_else(|| ident.to_string(), LitStr::value);
     // `line!` would tell the attribute's line.
     let line = u32::try_from(ident.span().unwrap().line()).unwrap_or(0);
-    quote!({
-        static CALLSITE: #krate::__private::Callsite =
+    quote! {
+        static __PROFILE_CALLSITE: #krate::__private::Callsite =
             #krate::__private::Callsite::new(#name, ::core::module_path!(), ::core::file!(), #line);
         ::std::thread_local! {
-            static SLOT: #krate::__private::Slot = const { #krate::__private::Slot::new(::core::option::Option::None) };
+            static __PROFILE_SLOT: #krate::__private::Slot =
+                const { #krate::__private::Slot::new(::core::option::Option::None) };
         }
-        SLOT.with(|slot| #krate::__private::enter(&CALLSITE, slot))
-    })
+    }
 }
 
 /// Tells the compiler what the body's async block returns, before it meets a `?` that must know.

@@ -9,6 +9,7 @@ mod exchange;
 #[cfg(loom)]
 pub mod exchange;
 mod health;
+mod holder;
 mod inspect;
 mod keeper;
 mod lazy;
@@ -16,6 +17,8 @@ mod manager;
 mod object_pool;
 mod pool;
 mod pooled;
+mod roster;
+mod seat;
 mod shared;
 mod status;
 mod sync;
@@ -24,6 +27,7 @@ pub use acquire::Acquire;
 pub use builder::PoolBuilder;
 pub use error::{Elapsed, Phase, PoolError};
 pub use health::CloseReason;
+pub use holder::Holder;
 pub use lazy::{AsyncLazy, LazyError};
 #[cfg(feature = "mysql")]
 pub use manager::MySqlManager;

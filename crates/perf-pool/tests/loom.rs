@@ -15,6 +15,7 @@ const PATIENT: Place = Place {
     patience: Patience {
         since: Moment::ORIGIN,
         deadline: Moment::NEVER,
+        caller: 0,
     },
     seen: None,
     max: usize::MAX,
@@ -227,5 +228,28 @@ fn sorting_out_idle_slots_strands_nobody() {
         model.touch_and_return(model.acquire().unwrap());
         sorting.join().unwrap();
         assert!(model.exchange.pop().is_some());
+    });
+}
+
+/// What came back while nothing was handed out reaches whoever waits, when the suspension ends.
+#[test]
+fn a_suspension_strands_nobody() {
+    check(|| {
+        let model = Model::new(1);
+        let held = model.exchange.pop().unwrap().0;
+        model.exchange.suspend();
+        let waiting = spawn(&model, |model| {
+            model.touch_and_return(model.acquire().unwrap())
+        });
+        let resuming = spawn(&model, |model| {
+            for ticket in model.exchange.resume() {
+                model.touch_and_return(ticket);
+            }
+        });
+        model.touch_and_return(held);
+        waiting.join().unwrap();
+        resuming.join().unwrap();
+        assert!(model.exchange.pop().is_some());
+        assert_eq!(model.exchange.waiting(), 0);
     });
 }

@@ -1,10 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod baseline;
 mod builder;
 mod error;
 mod finding;
 mod functions;
+mod health;
 mod inspect;
+mod lines;
+mod load;
+mod memory;
+mod plans;
 mod profiler;
 mod queries;
 mod report;
@@ -15,10 +21,27 @@ mod ticks;
 #[cfg(feature = "tower")]
 mod timing;
 
+pub use baseline::{
+    Baseline, BaselineStore, Better, Comparison, FileBaselines, MemoryBaselines, MetricComparison,
+    Verdict,
+};
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+#[cfg(feature = "http-client")]
+pub use health::WebhookAlerts;
+pub use health::{
+    Alert, AlertSink, Level, LogAlerts, Measure, Objective, ObjectiveStatus, SloMonitor,
+    SloMonitorBuilder, WindowStats,
+};
+pub use lines::{AwaitStats, FunctionLines, LineStats};
+#[cfg(feature = "http-client")]
+pub use load::{HttpTarget, HttpTargetError};
+pub use load::{
+    LoadReport, LoadSlice, LoadTest, Stages, StressReport, StressStep, StressTest, Target,
+};
+pub use memory::{MemoryStats, ProfilingAllocator};
 /// Times every call of a function, sync or async.
 ///
 /// `name = "…"` replaces the function's own name; `crate = …` is the path under which `perf_profile`
@@ -50,6 +73,30 @@ pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
 /// # }
 /// ```
 ///
+/// `lines` also times each statement: hits, time, share, waiting time and allocations, with the source
+/// beside them. Closures, async blocks and macros count for the statement that they stand in.
+///
+/// ```
+/// use perf_profile::{Profiler, profile};
+///
+/// #[profile(lines)]
+/// fn sum(n: u64) -> u64 {
+///     let mut sum = 0;
+///     for number in 0..n {
+///         sum += number;
+///     }
+///     sum
+/// }
+///
+/// let profiler = Profiler::builder().build();
+/// assert_eq!(sum(10), 45);
+/// let snapshot = profiler.snapshot();
+/// let lines = &snapshot.lines()[0].lines;
+/// let hits: Vec<_> = lines.iter().map(|line| (line.text, line.hits)).collect();
+/// assert_eq!(hits[2], ("sum += number;", 10));
+/// println!("{snapshot}");
+/// ```
+///
 /// What may run where there is no clock is refused, and so is an argument that it does not know:
 ///
 /// ```compile_fail
@@ -67,6 +114,13 @@ pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
 /// ```
 #[cfg(feature = "macros")]
 pub use perf_macros::profile;
+#[cfg(feature = "mysql")]
+pub use plans::MySqlPlanner;
+#[cfg(feature = "postgres")]
+pub use plans::PostgresPlanner;
+#[cfg(feature = "sqlite")]
+pub use plans::SqlitePlanner;
+pub use plans::{Access, Advice, Advisor, Index, Plan, PlanFinding, Planner, Step};
 pub use profiler::Profiler;
 pub use queries::{
     QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SlowRequest,
@@ -82,4 +136,9 @@ pub use timing::{Timed, TimedBody, TimedFuture, TimingLayer};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::functions::{Callsite, Node, Slot, enter, profiled};
+    pub use crate::lines::{
+        Awaited, Current, Frame, LineSite, Lined, Lines, LinesGuard, Memory, awaited, enter_lines,
+        lined, mark,
+    };
+    pub use crate::memory::Mark;
 }

@@ -1,8 +1,8 @@
 use crate::builder::{ProfilerBuilder, Settings};
 use crate::error::ProfileError;
-use crate::queries::{Book, QueryEvents, QueryRecorder, RequestScope, Requests, SqlLayer, Wrapped};
+use crate::queries::{Book, RequestScope, Requests, SqlLayer, Wrapped};
 use crate::snapshot::Snapshot;
-use crate::{functions, ticks};
+use crate::{functions, memory, ticks};
 use perf_core::Registry;
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tracing::{Level, Subscriber};
-use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::registry::LookupSpan;
 
 /// What a service knows about its functions, queries and requests. Clones share it.
@@ -76,7 +75,7 @@ impl Profiler {
     /// [`Profiler::wrap`].
     #[must_use]
     pub fn sql_layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> SqlLayer<S> {
-        QueryRecorder::new(Arc::clone(&self.shared)).with_filter(QueryEvents)
+        SqlLayer::new(Arc::clone(&self.shared))
     }
 
     /// The same for a subscriber as it is: the profiler sees every statement whatever the subscriber
@@ -151,6 +150,19 @@ impl Profiler {
             return Err(ProfileError::StatementsNotLogged);
         }
         Ok(output)
+    }
+
+    /// Checks that the program's allocations are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::AllocatorNotInstalled`] if they are not.
+    pub fn verify_allocator(&self) -> Result<(), ProfileError> {
+        if memory::is_installed() {
+            Ok(())
+        } else {
+            Err(ProfileError::AllocatorNotInstalled)
+        }
     }
 
     /// Stops the recording of functions in the whole process; calls in progress are still counted.

@@ -9,13 +9,16 @@ mod book;
 mod event;
 mod latency;
 mod layer;
+mod lost;
 mod request;
 mod requests;
+mod sql_layer;
 mod stats;
 mod wrapped;
 
-pub use layer::{QueryEvents, QueryRecorder, SqlLayer};
+pub use layer::{QueryEvents, QueryRecorder};
 pub use request::RequestScope;
+pub use sql_layer::SqlLayer;
 pub use stats::{QueryStats, RequestStats, SlowQuery, SlowRequest};
 pub use wrapped::Wrapped;
 

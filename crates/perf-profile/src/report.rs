@@ -4,6 +4,7 @@ mod folded;
 mod table;
 
 use crate::functions::FunctionStats;
+use crate::lines::FunctionLines;
 use crate::queries::{QueryStats, RequestStats};
 use crate::snapshot::Snapshot;
 use std::fmt;
@@ -26,6 +27,13 @@ pub(crate) fn write(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Res
         snapshot.queries(),
     );
     section(f, "Functions", &functions(&all[..first(all.len())]))?;
+    for function in &snapshot.lines()[..first(snapshot.lines().len())] {
+        let title = format!(
+            "Lines of {}::{} ({})",
+            function.module, function.name, function.file
+        );
+        section(f, &title, &lines(function))?;
+    }
     section(
         f,
         "Requests",
@@ -53,6 +61,7 @@ pub(crate) fn functions(functions: &[FunctionStats]) -> Table {
         "idle",
         "p50",
         "p99",
+        "bytes",
         "function",
     ];
     let busy: Duration = functions.iter().map(|function| function.own).sum();
@@ -68,14 +77,38 @@ pub(crate) fn functions(functions: &[FunctionStats]) -> Table {
             short(function.idle),
             short(function.latency.p50),
             short(function.latency.p99),
+            bytes(function.memory.bytes),
             format!("{}::{}", function.module, function.name),
         ]
     });
     Table::new(&header, rows.collect())
 }
 
+/// Every statement, run or not.
+fn lines(function: &FunctionLines) -> Table {
+    let header = [
+        "line", "hits", "time", "per hit", "share", "idle", "bytes", "contents",
+    ];
+    let rows = function.lines.iter().map(|line| {
+        let per_hit = line.time.div_f64(line.hits.max(1) as f64);
+        vec![
+            line.line.to_string(),
+            line.hits.to_string(),
+            short(line.time),
+            short(per_hit),
+            format!("{:.1} %", 100.0 * line.share),
+            short(line.idle),
+            bytes(line.memory.bytes),
+            line.text.to_owned(),
+        ]
+    });
+    Table::new(&header, rows.collect())
+}
+
 fn requests(requests: &[RequestStats]) -> Table {
-    let header = ["requests", "queries", "most", "p50", "p99", "request"];
+    let header = [
+        "requests", "queries", "most", "p50", "p99", "bytes", "request",
+    ];
     let rows = requests.iter().map(|request| {
         vec![
             request.requests.to_string(),
@@ -83,6 +116,7 @@ fn requests(requests: &[RequestStats]) -> Table {
             request.max_queries.to_string(),
             short(request.latency.p50),
             short(request.latency.p99),
+            bytes(request.memory.bytes),
             request.name.clone(),
         ]
     });
@@ -109,6 +143,15 @@ fn short(duration: Duration) -> String {
         "-".into()
     } else {
         format!("{duration:.1?}")
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0 => "-".into(),
+        1..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
     }
 }
 

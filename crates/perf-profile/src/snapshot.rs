@@ -1,5 +1,6 @@
 use crate::finding::Finding;
 use crate::functions::{self, CallPath, FunctionStats, Functions};
+use crate::lines::{self, FunctionLines};
 use crate::profiler::Shared;
 use crate::queries::{QueryStats, RequestStats, SlowQuery};
 use crate::report;
@@ -14,6 +15,7 @@ pub struct Snapshot {
     findings: Vec<Finding>,
     functions: Vec<FunctionStats>,
     call_paths: Vec<CallPath>,
+    lines: Vec<FunctionLines>,
     truncated_calls: u64,
     requests: Vec<RequestStats>,
     queries: Vec<QueryStats>,
@@ -23,11 +25,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn take(shared: &Shared) -> Self {
+        shared.requests.sweep(&shared.settings);
         let Functions { functions, paths } = functions::collect();
         Self {
             findings: shared.requests.findings(),
             functions,
             call_paths: paths,
+            lines: lines::collect(),
             truncated_calls: functions::truncated_calls(),
             requests: shared.requests.stats(),
             queries: shared.book.queries(),
@@ -58,6 +62,12 @@ impl Snapshot {
     #[must_use]
     pub fn call_paths(&self) -> &[CallPath] {
         &self.call_paths
+    }
+
+    /// The statements of each function with `#[profile(lines)]`, the slowest function first.
+    #[must_use]
+    pub fn lines(&self) -> &[FunctionLines] {
+        &self.lines
     }
 
     /// The own time of every call path in microseconds, one path a line as `a;b;c 120`: the input of

@@ -27,14 +27,40 @@ pub(crate) fn calibrate() {
 /// The present reading.
 #[inline]
 pub(crate) fn now() -> u64 {
+    #[cfg(test)]
+    if let Some(ticks) = manual::now() {
+        return ticks;
+    }
     #[cfg(target_arch = "x86_64")]
     if COUNTER.load(Relaxed) {
         return tsc::read();
     }
+    by_clock()
+}
+
+#[cold]
+fn by_clock() -> u64 {
     CLOCK.get_or_init(Clock::new).raw()
 }
 
 /// How many nanoseconds `ticks` ticks last.
 pub(crate) fn nanos(ticks: u64) -> u64 {
     CLOCK.get_or_init(Clock::new).delta_as_nanos(0, ticks)
+}
+
+/// Ticks that pass only when a test says so, for the test's own thread.
+#[cfg(test)]
+pub(crate) mod manual {
+    use std::cell::Cell;
+
+    thread_local!(static TICKS: Cell<Option<u64>> = const { Cell::new(None) });
+
+    pub(super) fn now() -> Option<u64> {
+        TICKS.get()
+    }
+
+    /// Passes so many ticks, and all others only in the same way from now on.
+    pub(crate) fn pass(ticks: u64) {
+        TICKS.set(Some(TICKS.get().unwrap_or(1 << 40) + ticks));
+    }
 }

@@ -46,11 +46,6 @@ fn tests() -> Command {
         &["test", "--no-fail-fast"]
     };
     let mut command = workspace::cargo(runner.iter().copied());
-    if !has_nextest() {
-        // nextest gives each test a process of its own. Without it, tests of one binary share what a
-        // process has once, the `tracing` subscriber above all, and so run one after the other.
-        command.env("RUST_TEST_THREADS", "1");
-    }
     command.args([
         "--workspace",
         "--all-features",

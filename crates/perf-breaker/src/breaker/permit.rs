@@ -74,6 +74,13 @@ impl<'b> Permit<'b> {
         }
     }
 
+    /// The call ended as `verdict` says, whatever its age.
+    pub(super) fn finish(mut self, verdict: Verdict) {
+        if let Some(pass) = self.pass.take() {
+            self.decide(pass, verdict);
+        }
+    }
+
     pub(super) fn core(&self) -> &Holder<'b> {
         &self.core
     }
@@ -82,6 +89,16 @@ impl<'b> Permit<'b> {
         self.pass
     }
 
+    #[cold]
+    fn give_up(&self, pass: Pass) {
+        if std::thread::panicking() {
+            self.decide(pass, Verdict::Counted(Trace::FAILED));
+        } else {
+            self.core.settle_abandoned(pass);
+        }
+    }
+
+    #[inline]
     fn decide(&self, pass: Pass, verdict: Verdict) {
         self.core.decide(pass, verdict, || self.core.clock.now());
     }
@@ -90,11 +107,8 @@ impl<'b> Permit<'b> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Some(pass) = self.pass.take() else { return };
-        if std::thread::panicking() {
-            self.decide(pass, Verdict::Counted(Trace::FAILED));
-        } else {
-            self.core.settle_abandoned(pass);
+        if let Some(pass) = self.pass.take() {
+            self.give_up(pass);
         }
     }
 }

@@ -78,6 +78,25 @@ impl Backend for Sqlite {
         .await
     }
 
+    /// SQLite returns the id of one row before it writes the next: there is no order to prove.
+    async fn insert_with_ids<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        id: &str,
+        _isolate: bool,
+        rows: &[R],
+        ids: &mut Vec<i64>,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), Rejection> {
+        let statements = [statement::insert_returning(target, id)];
+        write(scope, target, &statements, rows, meter, |session, row| {
+            let returned = session.run_returning(0, row)?;
+            ids.push(returned.ok_or_else(Failure::ignored)?);
+            Ok(())
+        })
+        .await
+    }
+
     async fn upsert<R: BulkRow<Self> + Sync>(
         scope: &mut Scope<'_, Self>,
         target: &Target<'_>,

@@ -4,6 +4,7 @@ mod atomicity;
 mod batcher;
 mod cancellation;
 mod derive;
+mod engines;
 mod insert;
 mod loader;
 mod postgres;

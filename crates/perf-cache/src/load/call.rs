@@ -262,7 +262,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     fn overdue_within(&self, window: Duration) -> Option<Entry<V>> {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.kept(&self.key, tick)?;
+        let entry = self.shared.near.kept(&self.key)?;
         (entry.overdue(tick) < window).then_some(entry)
     }
 

@@ -122,10 +122,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
             near.abandon(&self.key, &self.flight, None);
             return slots;
         };
-        let tick = self.shared.settings.time.tick();
         let born = self.flight.stamp.born();
         let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
-        match near.publish(&self.key, &self.flight, entry, tick) {
+        match near.publish(&self.key, &self.flight, entry) {
             Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
             Publication::Refused => self.shared.counters.refused_publications.increment(),
         }

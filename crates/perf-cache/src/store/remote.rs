@@ -15,7 +15,7 @@ pub type Lease = [u8; crate::envelope::SEAL_BYTES];
 /// at any time.
 #[async_trait]
 pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
-    /// What lies under `key`, and the generation of each tag.
+    /// What lies under each key, and the generation of each tag.
     ///
     /// # Errors
     ///
@@ -24,12 +24,13 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// It changes nothing.
-    async fn read(&self, key: &str, tags: &[String]) -> Result<Reading, StoreError>;
+    async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError>;
 
-    /// Puts `request.lease` under `key` if nothing lies there, or no bytes, or what begins with
-    /// `request.replacing`; creates generations that do not exist. Returns all of them, or `None` if the lease is refused.
+    /// For each request, puts its lease under its key if nothing lies there, or no bytes, or what begins
+    /// with `replacing`. Creates generations that do not exist, and returns all of them.
     ///
-    /// The generations are those from before the lease's holder begins to load.
+    /// The store drops a lease after `hold`. The generations are those from before the lease's holder
+    /// begins to load. Requests need not be one atomic step together.
     ///
     /// # Errors
     ///
@@ -37,15 +38,16 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// A lease may be left behind, which the store drops after `request.hold`.
+    /// Leases may be left behind, which the store drops after `hold`.
     async fn lease(
         &self,
-        key: &str,
-        request: LeaseRequest<'_>,
-    ) -> Result<Option<Vec<u64>>, StoreError>;
+        requests: &[LeaseRequest<'_>],
+        hold: Duration,
+        tags: &[(String, u64)],
+    ) -> Result<Leased, StoreError>;
 
-    /// Replaces `lease` by `value` for `ttl`, or removes it, if it still lies under `key`; says whether
-    /// it did.
+    /// For each settlement, replaces its lease by its value, or removes it, if it still lies under its
+    /// key; says for each whether it did.
     ///
     /// # Errors
     ///
@@ -54,12 +56,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Whether it acted is unknown.
-    async fn settle(
-        &self,
-        key: &str,
-        lease: &Lease,
-        value: Option<(&[u8], Duration)>,
-    ) -> Result<bool, StoreError>;
+    async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError>;
 
     /// Puts `value` under `key` for `ttl`, whatever lies there.
     ///
@@ -109,23 +106,41 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
 /// What a store holds at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// What lies under the key.
-    pub value: Option<Vec<u8>>,
+    /// What lies under each key asked for, in that order.
+    pub values: Vec<Option<Vec<u8>>>,
     /// The generation of each tag asked for, in that order.
     pub generations: Vec<Option<u64>>,
 }
 
-/// A wish to be the one who loads.
+/// A wish to be the one who loads a key.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseRequest<'a> {
-    /// What to put under the key.
+    /// The key.
+    pub key: &'a str,
+    /// What to put under it.
     pub lease: Lease,
     /// What it may replace: something that begins so. Empty: nothing that has bytes.
     pub replacing: &'a [u8],
-    /// After how long the store drops it.
-    pub hold: Duration,
-    /// The tags, each with the generation it gets if it has none.
-    pub tags: &'a [(String, u64)],
+}
+
+/// What became of requests for leases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// Whether each was granted.
+    pub granted: Vec<bool>,
+    /// The generation of each tag.
+    pub generations: Vec<u64>,
+}
+
+/// The end of a lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// What must still lie under it.
+    pub lease: Lease,
+    /// What replaces the lease, and for how long; nothing removes it.
+    pub value: Option<(&'a [u8], Duration)>,
 }
 
 /// Why a store could not be asked.

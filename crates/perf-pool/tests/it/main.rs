@@ -7,10 +7,12 @@ mod closing;
 mod configuration;
 mod deadlines;
 mod figures;
+mod holders;
 mod lazy;
 mod life_cycle;
 mod object_pool;
 mod overload;
+mod resizing;
 mod runtimes;
 mod support;
 

@@ -1,9 +1,12 @@
 use super::Callsite;
+use crate::lines::{Lines, Table};
+use crate::memory::Totals;
 use parking_lot::Mutex;
 use perf_core::Histogram;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::thread::LocalKey;
 
 /// The node of a call site's last call on one thread.
 pub type Slot = Cell<Option<&'static Node>>;
@@ -32,6 +35,7 @@ struct Paths {
     nodes: Vec<&'static Node>,
     children: HashMap<(u32, usize), &'static Node>,
     histograms: HashMap<usize, &'static Histogram>,
+    tables: HashMap<usize, &'static Table>,
 }
 
 /// One call path's counters. All but the cancellations are written by the lane's owner alone.
@@ -47,6 +51,7 @@ pub struct Node {
     pub(super) polls: AtomicU64,
     /// Futures dropped before they completed. Any thread may drop one.
     pub(super) cancelled: AtomicU64,
+    pub(super) memory: Totals,
     pub(super) latency: &'static Histogram,
     id: u32,
     depth: u32,
@@ -132,6 +137,7 @@ impl Paths {
             idle: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
+            memory: Totals::new(),
             latency,
             // At most `MAX_NODES`, far below the type's range.
             id: u32::try_from(self.nodes.len() + 1).unwrap_or(u32::MAX),
@@ -156,7 +162,10 @@ fn shared_latency(callsite: &'static Callsite) -> &'static Histogram {
 impl Node {
     /// The node of a call of `callsite` from where this thread stands; `None` when there is no room.
     #[inline]
-    pub(super) fn of(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
+    pub(super) fn of(
+        callsite: &'static Callsite,
+        slot: &'static LocalKey<Slot>,
+    ) -> Option<&'static Self> {
         match (slot.get(), LANE.get()) {
             (Some(node), Some(lane))
                 if std::ptr::eq(node.lane, lane) && lane.current.load(Relaxed) == node.parent =>
@@ -168,7 +177,7 @@ impl Node {
     }
 
     #[cold]
-    fn find(callsite: &'static Callsite, slot: &Slot) -> Option<&'static Self> {
+    fn find(callsite: &'static Callsite, slot: &'static LocalKey<Slot>) -> Option<&'static Self> {
         let node = Self::locate(callsite);
         match node {
             Some(node) => slot.set(Some(node)),
@@ -178,12 +187,16 @@ impl Node {
     }
 
     fn locate(callsite: &'static Callsite) -> Option<&'static Self> {
-        let lane = LANE.get().or_else(|| {
+        Self::lane()?.child(callsite)
+    }
+
+    /// This thread's lane; `None` at the thread's very end.
+    fn lane() -> Option<&'static Lane> {
+        LANE.get().or_else(|| {
             let lane = LEASE.try_with(|lease| lease.0).ok();
             LANE.set(lane);
             lane
-        });
-        lane?.child(callsite)
+        })
     }
 
     /// The node of another call of the same function from where this thread stands, if there is room.
@@ -241,6 +254,13 @@ pub(super) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
 }
 
+/// Where this thread counts a function's statements; `None` at the thread's very end.
+pub(crate) fn table_of(lines: &'static Lines) -> Option<&'static Table> {
+    let mut paths = Node::lane()?.paths.lock();
+    let table = paths.tables.entry(lines.key());
+    Some(*table.or_insert_with(|| lines.table()))
+}
+
 /// The nodes of every lane, each lane's parents before their children.
 pub(super) fn nodes() -> Vec<Vec<&'static Node>> {
     let lanes = LANES.lock().clone();
@@ -267,7 +287,8 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
-                    let node = Node::of(&CALLSITE, &Slot::new(None)).unwrap();
+                    thread_local!(static SLOT: Slot = const { Slot::new(None) });
+                    let node = Node::of(&CALLSITE, &SLOT).unwrap();
                     barrier.wait();
                     for _ in 0..1_000 {
                         node.record_latency(5);

@@ -1,10 +1,16 @@
 use super::Callsite;
 use super::lane::{Node, Slot, add};
+use crate::memory::{Mark, is_installed};
 use crate::ticks;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread::LocalKey;
 
-static RECORDING: AtomicBool = AtomicBool::new(false);
+/// What is recorded: one of the three below. One word, so that a span reads it once.
+static RECORDED: AtomicU8 = AtomicU8::new(NOTHING);
+const NOTHING: u8 = 0;
+const TIME: u8 = 1;
+const TIME_AND_MEMORY: u8 = 2;
 
 /// A call in progress; dropping it ends it.
 ///
@@ -22,6 +28,7 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 pub struct Span {
     node: Option<&'static Node>,
     started: u64,
+    memory: Option<Mark>,
     /// A span ends on the thread that it started on.
     bound: PhantomData<*const ()>,
 }
@@ -54,33 +61,48 @@ macro_rules! span {
         ::std::thread_local! {
             static SLOT: $crate::__private::Slot = const { $crate::__private::Slot::new(None) };
         }
-        SLOT.with(|slot| $crate::__private::enter(&CALLSITE, slot))
+        $crate::__private::enter(&CALLSITE, &SLOT)
     }};
 }
 
 /// Starts a call of `callsite`, whose last node on this thread `slot` remembers.
-#[inline]
-pub fn enter(callsite: &'static Callsite, slot: &Slot) -> Span {
-    let node = if RECORDING.load(Relaxed) {
-        Node::of(callsite, slot)
-    } else {
-        None
-    };
-    Span::start(node)
+///
+/// Always inlined: only then does the compiler know the slot, and reads it without a call.
+#[inline(always)]
+pub fn enter(callsite: &'static Callsite, slot: &'static LocalKey<Slot>) -> Span {
+    let recorded = RECORDED.load(Relaxed);
+    if recorded == NOTHING {
+        return Span::NOTHING;
+    }
+    Span::start(Node::of(callsite, slot), recorded)
 }
 
 impl Span {
-    #[inline]
-    fn start(node: Option<&'static Node>) -> Self {
-        let started = node.map_or(0, |node| {
-            node.enter();
-            ticks::now()
-        });
+    const NOTHING: Self = Self {
+        node: None,
+        started: 0,
+        memory: None,
+        bound: PhantomData,
+    };
+
+    #[inline(always)]
+    fn start(node: Option<&'static Node>, recorded: u8) -> Self {
+        let Some(node) = node else {
+            return Self::NOTHING;
+        };
+        node.enter();
         Self {
-            node,
-            started,
+            node: Some(node),
+            memory: (recorded == TIME_AND_MEMORY).then(Mark::start),
+            started: ticks::now(),
             bound: PhantomData,
         }
+    }
+
+    /// Whether the call is counted.
+    #[inline]
+    pub(crate) const fn is_recorded(&self) -> bool {
+        self.node.is_some()
     }
 
     /// This span, or if it records nothing, one of the function that `node` is of, paused or not.
@@ -89,7 +111,7 @@ impl Span {
         if self.node.is_some() {
             return self;
         }
-        Self::start(node.again())
+        Self::start(node.again(), RECORDED.load(Relaxed))
     }
 
     /// Ends one poll of a future instead of a whole call; tells where and how long it ran.
@@ -100,12 +122,20 @@ impl Span {
         let busy = ended.saturating_sub(self.started);
         add(&node.busy, busy);
         add(&node.polls, 1);
+        self.end_memory(node);
         node.leave();
         Some(Poll {
             node,
             started: self.started,
             ended,
         })
+    }
+
+    #[inline]
+    fn end_memory(&mut self, node: &Node) {
+        if let Some(mark) = self.memory.take() {
+            node.memory.add_exclusive(mark.end());
+        }
     }
 }
 
@@ -124,14 +154,25 @@ impl Drop for Span {
         add(&node.calls, 1);
         add(&node.busy, busy);
         node.record_latency(busy);
+        self.end_memory(node);
         node.leave();
     }
 }
 
 pub(crate) fn is_recording() -> bool {
-    RECORDING.load(Relaxed)
+    RECORDED.load(Relaxed) != NOTHING
+}
+
+/// Whether spans count what is allocated in them.
+pub(crate) fn records_memory() -> bool {
+    RECORDED.load(Relaxed) == TIME_AND_MEMORY
 }
 
 pub(crate) fn set_recording(on: bool) {
-    RECORDING.store(on, Relaxed);
+    let recorded = match (on, is_installed()) {
+        (false, _) => NOTHING,
+        (true, false) => TIME,
+        (true, true) => TIME_AND_MEMORY,
+    };
+    RECORDED.store(recorded, Relaxed);
 }

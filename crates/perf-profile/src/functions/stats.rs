@@ -1,3 +1,4 @@
+use crate::memory::MemoryStats;
 use perf_core::Summary;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct FunctionStats {
     pub cancelled: u64,
     /// From start to end of a call: an async function's includes its idle time.
     pub latency: Summary,
+    /// What it and what it called have allocated; a recursive call's once.
+    pub memory: MemoryStats,
 }
 
 /// What one call path has done, over all threads.

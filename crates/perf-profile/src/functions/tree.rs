@@ -1,5 +1,6 @@
 use super::lane::{Node, nodes};
 use super::{CallPath, Callsite, FunctionStats};
+use crate::memory::MemoryStats;
 use crate::ticks;
 use perf_core::Summary;
 use perf_core::histogram::Snapshot;
@@ -25,6 +26,9 @@ struct Path {
     idle: u64,
     polls: u64,
     cancelled: u64,
+    memory: MemoryStats,
+    /// The bytes of the paths that extend this one.
+    bytes_below: u64,
 }
 
 /// Reads every lane. Threads go on recording meanwhile; each counter is exact and never decreases from
@@ -62,9 +66,10 @@ fn merge(lanes: &[Vec<&'static Node>]) -> Vec<Path> {
         }
     }
     for index in 0..merged.len() {
-        let busy = merged[index].busy;
+        let (busy, bytes) = (merged[index].busy, merged[index].memory.bytes);
         if let Some(parent) = merged[index].parent {
             merged[parent].below += busy;
+            merged[parent].bytes_below += bytes;
         }
     }
     merged
@@ -102,9 +107,19 @@ fn functions(paths: &[Path], latencies: &HashMap<usize, Snapshot>) -> Vec<Functi
         stats.idle += duration(path.idle);
         stats.polls += path.polls;
         stats.cancelled += path.cancelled;
+        let own_bytes = path.memory.bytes.saturating_sub(path.bytes_below);
+        let mut memory = MemoryStats {
+            own_bytes,
+            ..Default::default()
+        };
         if !recurs(paths, index) {
             stats.cumulative += duration(path.busy);
+            memory = MemoryStats {
+                own_bytes,
+                ..path.memory
+            };
         }
+        stats.memory.merge(&memory);
     }
     functions.into_values().collect()
 }
@@ -123,7 +138,7 @@ fn recurs(paths: &[Path], index: usize) -> bool {
 }
 
 impl Path {
-    const fn empty(callsite: &'static Callsite, parent: Option<usize>) -> Self {
+    fn empty(callsite: &'static Callsite, parent: Option<usize>) -> Self {
         Self {
             callsite,
             parent,
@@ -133,6 +148,8 @@ impl Path {
             idle: 0,
             polls: 0,
             cancelled: 0,
+            memory: MemoryStats::default(),
+            bytes_below: 0,
         }
     }
 
@@ -142,6 +159,7 @@ impl Path {
         self.idle += node.idle.load(Relaxed);
         self.polls += node.polls.load(Relaxed);
         self.cancelled += node.cancelled.load(Relaxed);
+        self.memory.merge(&node.memory.stats());
     }
 
     /// Calls still running have counted their callees' time but not yet their own.
@@ -160,7 +178,7 @@ impl Path {
     }
 }
 
-const fn empty(callsite: &'static Callsite, latency: Summary) -> FunctionStats {
+fn empty(callsite: &'static Callsite, latency: Summary) -> FunctionStats {
     FunctionStats {
         name: callsite.name(),
         module: callsite.module(),
@@ -173,6 +191,7 @@ const fn empty(callsite: &'static Callsite, latency: Summary) -> FunctionStats {
         polls: 0,
         cancelled: 0,
         latency,
+        memory: MemoryStats::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Metadata};
@@ -35,9 +36,10 @@ struct OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.shared
-            .requests
-            .close(&self.state, &self.shared.settings);
+        let Shared {
+            requests, settings, ..
+        } = &*self.shared;
+        requests.close(&self.state, settings.clock.now(), settings);
     }
 }
 
@@ -46,6 +48,7 @@ pub(super) fn open<'a, R>(
     shared: &Arc<Shared>,
     attributes: &Attributes<'_>,
     registry: &'a R,
+    dispatch: Option<&WeakDispatch>,
     id: &Id,
 ) where
     R: LookupSpan<'a>,
@@ -58,7 +61,9 @@ pub(super) fn open<'a, R>(
     if name.0 == PROBE {
         shared.probes.fetch_add(1, Relaxed);
     } else if let Some(span) = registry.span(id) {
-        let state = shared.requests.open(&name.0, id, &shared.settings);
+        let state = shared
+            .requests
+            .open(&name.0, id, dispatch.cloned(), &shared.settings);
         let shared = Arc::clone(shared);
         let request = OpenRequest { state, shared };
         let mut extensions = span.extensions_mut();
@@ -69,21 +74,31 @@ pub(super) fn open<'a, R>(
     }
 }
 
-/// Ends the request that a closed span was, if it was one.
+/// Ends the request that a closed span was, or tells the request that it was part of.
 ///
-/// That the span's extensions go is not enough: where the last child of a span is removed by a thread that
-/// is closing another span at that time, the registry reports the span as closed but keeps its data.
+/// That the span's extensions go is not enough: the registry may lose it, as [`lost`](super::lost) explains.
 pub(super) fn close<'a, R: LookupSpan<'a>>(shared: &Shared, registry: &'a R, id: &Id) {
-    let ended = registry.span(id).and_then(|span| {
-        let mut extensions = span.extensions_mut();
-        let OpenRequests(requests) = extensions.get_mut()?;
-        let own = requests
-            .iter()
-            .position(|request| std::ptr::eq(&*request.shared, shared))?;
-        Some(requests.swap_remove(own))
-    });
+    let Some(span) = registry.span(id) else {
+        return;
+    };
+    let ended = take(shared, &span);
+    if ended.is_none()
+        && let Some(request) = span.parent().and_then(|parent| request_of(shared, &parent))
+    {
+        drop(span);
+        request.note_closed(id, shared.settings.clock.now());
+    }
     // Only now, without the lock of the extensions, is it judged and told of.
     drop(ended);
+}
+
+fn take<'a, R: LookupSpan<'a>>(shared: &Shared, span: &SpanRef<'a, R>) -> Option<OpenRequest> {
+    let mut extensions = span.extensions_mut();
+    let OpenRequests(requests) = extensions.get_mut()?;
+    let own = requests
+        .iter()
+        .position(|request| std::ptr::eq(&*request.shared, shared))?;
+    Some(requests.swap_remove(own))
 }
 
 /// Records an event if it tells of a statement or of a wait for a connection.

@@ -8,15 +8,8 @@ use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
-
-/// A `tracing` layer that profiles sqlx's statements without a change to the code that runs them.
-///
-/// [`Profiler::sql_layer`](crate::Profiler::sql_layer) makes it. Other layers of the subscriber are
-/// not affected: it filters for itself alone.
-pub type SqlLayer<S> = Filtered<QueryRecorder, QueryEvents, S>;
 
 /// Lets the profiler's layer see request spans and sqlx's statements, and nothing else.
 ///
@@ -59,6 +52,19 @@ impl QueryRecorder {
             dispatch: OnceLock::new(),
         }
     }
+
+    /// Hears that any span has closed, whether it was wanted or not.
+    pub(super) fn closed(&self, id: &Id) {
+        self.with_registry(|registry| event::close(&self.shared, registry, id));
+    }
+
+    fn with_registry(&self, work: impl FnOnce(&Registry)) {
+        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
+        let registry = dispatch.as_ref().and_then(Dispatch::downcast_ref);
+        if let Some(registry) = registry {
+            work(registry);
+        }
+    }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueryRecorder {
@@ -68,33 +74,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueryRecorder {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
-        if let Some(registry) = dispatch
-            .as_ref()
-            .and_then(Dispatch::downcast_ref::<Registry>)
-        {
-            event::open(&self.shared, attributes, registry, id);
-        }
+        self.with_registry(|registry| {
+            event::open(&self.shared, attributes, registry, self.dispatch.get(), id);
+        });
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
-        if let Some(registry) = dispatch
-            .as_ref()
-            .and_then(Dispatch::downcast_ref::<Registry>)
-        {
-            event::close(&self.shared, registry, &id);
-        }
+        self.closed(&id);
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
-        if let Some(registry) = dispatch
-            .as_ref()
-            .and_then(Dispatch::downcast_ref::<Registry>)
-        {
+        self.with_registry(|registry| {
             event::record(&self.shared, event, registry, registry.current_span().id());
-        }
+        });
     }
 }
 

@@ -1,12 +1,18 @@
 use super::book::Entry;
 use super::event::REQUEST_TARGET;
+use super::lost::Closed;
+use crate::memory::{Mark, MemoryStats, Totals};
 use crate::rules::{Execution, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
-use perf_core::Moment;
-use std::future::Future;
-use std::sync::Arc;
+use perf_core::{Clock, Moment};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
 use tracing::{Instrument, Span};
 
@@ -17,23 +23,27 @@ const MAX_EXECUTIONS: usize = 10_000;
 ///
 /// It is a `tracing` span, so whatever runs inside belongs to it, on any thread: nested spans, joined
 /// futures, and tasks spawned with `tracing::Instrument::in_current_span`. A task spawned without is
-/// outside. The scope ends when the last of them has.
+/// outside. The scope ends when the last of them has. Memory is counted as what [`run`](Self::run) and
+/// [`in_scope`](Self::in_scope) allocate, spawned tasks excluded.
 ///
 /// Keep the number of names small, such as routes: each has figures of its own.
 #[derive(Clone, Debug)]
 pub struct RequestScope {
     span: Span,
+    held: Arc<Held>,
 }
 
 impl RequestScope {
     /// Starts a request, inside the one that the caller is in if any; the innermost counts.
     #[must_use]
     pub fn new(name: &str) -> Self {
+        let held = Arc::new(Held::default());
+        let outer = MAKING.replace(Arc::downgrade(&held));
         // At error level, since a global filter of level `warn` would otherwise disable it. A span
         // prints nothing by itself.
-        Self {
-            span: tracing::error_span!(target: REQUEST_TARGET, "request", name),
-        }
+        let span = tracing::error_span!(target: REQUEST_TARGET, "request", name);
+        MAKING.set(outer);
+        Self { span, held }
     }
 
     /// Runs `future` inside the request and ends it.
@@ -42,12 +52,14 @@ impl RequestScope {
     ///
     /// As that of `future`; dropping the result ends the request.
     pub async fn run<F: Future>(self, future: F) -> F::Output {
-        future.instrument(self.span).await
+        let Self { span, held } = self;
+        let mut future = pin!(future.instrument(span));
+        poll_fn(|context| held.count(|| future.as_mut().poll(context))).await
     }
 
     /// Runs `work` inside the request, which goes on until the scope is dropped.
     pub fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.span.in_scope(work)
+        self.held.count(|| self.span.in_scope(work))
     }
 
     /// The span itself, to instrument or enter by other means.
@@ -55,6 +67,65 @@ impl RequestScope {
     pub const fn span(&self) -> &Span {
         &self.span
     }
+}
+
+/// What all handles of a scope share, and nothing else does.
+#[derive(Debug, Default)]
+struct Held {
+    memory: Arc<Totals>,
+    departures: Mutex<Vec<Arc<Departure>>>,
+}
+
+impl Held {
+    /// Does `work`, and counts what it allocates on this thread.
+    fn count<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mark = Mark::start();
+        let result = work();
+        self.memory.add(mark.end());
+        result
+    }
+}
+
+/// When the last handle of a scope went, by the clock of one profiler.
+#[derive(Debug)]
+struct Departure {
+    memory: Arc<Totals>,
+    clock: Arc<dyn Clock>,
+    at: OnceLock<Moment>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for departure in self.departures.get_mut() {
+            // Nothing else sets it once a handle exists.
+            let _unset = departure.at.set(departure.clock.now());
+        }
+    }
+}
+
+thread_local! {
+    /// The scope whose span is being made.
+    static MAKING: Cell<Weak<Held>> = const { Cell::new(Weak::new()) };
+}
+
+/// A departure to come, of the scope whose span is being made; of a span without a scope, a past one.
+fn departure(clock: &Arc<dyn Clock>) -> Arc<Departure> {
+    let scope = MAKING.take();
+    let held = scope.upgrade();
+    let departure = Arc::new(Departure {
+        memory: held
+            .as_ref()
+            .map(|held| Arc::clone(&held.memory))
+            .unwrap_or_default(),
+        clock: Arc::clone(clock),
+        at: OnceLock::new(),
+    });
+    match held {
+        Some(held) => held.departures.lock().push(Arc::clone(&departure)),
+        None => _ = departure.at.set(clock.now()),
+    }
+    MAKING.set(scope);
+    departure
 }
 
 /// What a request has done so far; kept in its span's extensions.
@@ -65,6 +136,9 @@ pub(crate) struct RequestState {
     /// Which request it is of all that the profiler has seen, counted from 1.
     pub(crate) number: u64,
     pub(crate) started: Moment,
+    departure: Arc<Departure>,
+    closed: Closed,
+    ended: AtomicBool,
     log: Mutex<Log>,
 }
 
@@ -81,14 +155,41 @@ struct Log {
 const LONG_WAIT: Duration = Duration::from_millis(100);
 
 impl RequestState {
-    pub(crate) fn new(name: &str, span: Id, number: u64, started: Moment) -> Self {
+    /// The request of a span that is being made.
+    pub(crate) fn new(
+        name: &str,
+        span: Id,
+        dispatch: Option<WeakDispatch>,
+        number: u64,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         Self {
             name: name.into(),
             span,
             number,
-            started,
+            started: clock.now(),
+            departure: departure(clock),
+            closed: Closed::new(dispatch),
+            ended: AtomicBool::new(false),
             log: Mutex::default(),
         }
+    }
+
+    /// Ends the request; tells whether it had not ended yet.
+    pub(super) fn end(&self) -> bool {
+        !self.ended.swap(true, Relaxed)
+    }
+
+    /// Notes that a span within the request closes now.
+    pub(super) fn note_closed(&self, id: &Id, now: Moment) {
+        self.closed.note(id, now);
+    }
+
+    /// When the request ended, if its span's close is not to be waited for: its scope has gone, and the
+    /// registry has lost a span of it.
+    pub(super) fn abandoned(&self, now: Moment) -> Option<Moment> {
+        let left = *self.departure.at.get()?;
+        self.closed.lost(now).map(|closed| closed.max(left))
     }
 
     pub(super) fn record(&self, entry: &Arc<Entry>, execution: Execution) {
@@ -118,6 +219,11 @@ impl RequestState {
             time: log.waited,
             cause: None,
         })
+    }
+
+    /// What its scope's own code has allocated so far.
+    pub(crate) fn memory(&self) -> MemoryStats {
+        self.departure.memory.stats()
     }
 
     pub(crate) fn queries(&self) -> u64 {

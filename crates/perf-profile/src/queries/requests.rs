@@ -1,9 +1,12 @@
+use super::lost::LOST;
 use super::{Latency, RequestState, RequestStats, SlowRequest};
 use crate::builder::Settings;
 use crate::finding::{Cause, Finding};
+use crate::memory::MemoryStats;
 use crate::rules::{self, Observation, Rule};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
+use perf_core::Moment;
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
@@ -11,6 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
 
 /// What ended requests have shown, by their name.
@@ -26,6 +30,21 @@ pub(crate) struct Requests {
 struct Open {
     begun: u64,
     requests: BTreeMap<u64, Arc<RequestState>>,
+    /// The last one that was asked whether it is abandoned.
+    asked: u64,
+}
+
+impl Open {
+    /// The requests in turns. Each that begins asks one other, so that none stays abandoned for long.
+    fn next(&mut self) -> Option<Arc<RequestState>> {
+        let (number, request) = self
+            .requests
+            .range(self.asked + 1..)
+            .next()
+            .or_else(|| self.requests.first_key_value())?;
+        self.asked = *number;
+        Some(Arc::clone(request))
+    }
 }
 
 /// The figures and findings of the requests of one name.
@@ -34,6 +53,7 @@ struct Name {
     queries: u64,
     max_queries: u64,
     latency: Latency,
+    memory: MemoryStats,
     findings: HashMap<(Rule, Fingerprint), Finding>,
 }
 
@@ -41,17 +61,46 @@ const OTHER: &str = "<other>";
 
 impl Requests {
     /// Begins the request of the span with this identifier.
-    pub(crate) fn open(&self, name: &str, span: &Id, settings: &Settings) -> Arc<RequestState> {
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        span: &Id,
+        dispatch: Option<WeakDispatch>,
+        settings: &Settings,
+    ) -> Arc<RequestState> {
         let mut open = self.open.lock();
+        let other = open.next();
         open.begun += 1;
-        let request = RequestState::new(name, span.clone(), open.begun, settings.clock.now());
+        let number = open.begun;
+        let request = RequestState::new(name, span.clone(), dispatch, number, &settings.clock);
         let request = Arc::new(request);
         open.requests.insert(request.number, Arc::clone(&request));
+        drop(open);
+        self.end_if_abandoned(other.as_slice(), settings);
         request
     }
 
-    pub(crate) fn close(&self, request: &RequestState, settings: &Settings) {
-        let latency = settings.clock.now().since(request.started);
+    /// Ends those of the open requests that only a lost span holds open.
+    pub(crate) fn sweep(&self, settings: &Settings) {
+        let requests: Vec<_> = self.open.lock().requests.values().cloned().collect();
+        self.end_if_abandoned(&requests, settings);
+    }
+
+    fn end_if_abandoned(&self, requests: &[Arc<RequestState>], settings: &Settings) {
+        let now = settings.clock.now();
+        for request in requests {
+            if let Some(ended) = request.abandoned(now) {
+                self.close(request, ended, settings);
+            }
+        }
+    }
+
+    /// Judges the request, unless it has ended before.
+    pub(crate) fn close(&self, request: &RequestState, now: Moment, settings: &Settings) {
+        if !request.end() {
+            return;
+        }
+        let latency = now.since(request.started);
         let mut observations =
             request.analyse(|executions| rules::find(executions, settings.thresholds));
         observations.extend(request.pool_wait());
@@ -96,6 +145,8 @@ impl Requests {
     ) -> bool {
         let mut limit = settings.clock.sleep(limit);
         loop {
+            self.sweep(settings);
+            let mut next_sweep = settings.clock.sleep(LOST);
             let ended = self.ended.notified();
             tokio::pin!(ended);
             // Enrol before the check: a request that ends between the two must not be missed.
@@ -110,9 +161,17 @@ impl Requests {
             {
                 return true;
             }
-            let elapsed = poll_fn(|context| match ended.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(false),
-                Poll::Pending => limit.as_mut().poll(context).map(|()| true),
+            let elapsed = poll_fn(|context| {
+                if limit.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                let ended = ended.as_mut().poll(context).is_ready();
+                let again = ended || next_sweep.as_mut().poll(context).is_ready();
+                if again {
+                    Poll::Ready(false)
+                } else {
+                    Poll::Pending
+                }
             });
             if elapsed.await {
                 return false;
@@ -163,6 +222,7 @@ impl Name {
         self.queries += queries;
         self.max_queries = self.max_queries.max(queries);
         self.latency.record(latency);
+        self.memory.merge(&request.memory());
         for observation in observations {
             let key = (observation.rule, observation.fingerprint);
             let finding = self
@@ -184,6 +244,7 @@ impl Name {
             queries: self.queries,
             max_queries: self.max_queries,
             latency,
+            memory: self.memory,
         }
     }
 }
@@ -194,6 +255,7 @@ fn tell(request: &RequestState, elapsed: Duration, settings: &Settings) {
             name: (*request.name).to_owned(),
             elapsed,
             queries: request.queries(),
+            memory: request.memory(),
         });
     }
 }

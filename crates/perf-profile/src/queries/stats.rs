@@ -1,3 +1,4 @@
+use crate::memory::MemoryStats;
 use crate::sql::{Fingerprint, Shape};
 use perf_core::Summary;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct RequestStats {
     pub max_queries: u64,
     /// From the scope's creation to the end of the last thing in it.
     pub latency: Summary,
+    /// What their scopes' own code has allocated.
+    pub memory: MemoryStats,
 }
 
 /// One execution above the threshold.
@@ -64,4 +67,6 @@ pub struct SlowRequest {
     pub elapsed: Duration,
     /// The queries that it ran.
     pub queries: u64,
+    /// What its scope's own code has allocated.
+    pub memory: MemoryStats,
 }

@@ -7,7 +7,8 @@ use super::event::{self, is_wanted};
 use crate::profiler::Shared;
 use std::any::TypeId;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tracing::dispatcher::WeakDispatch;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -23,16 +24,23 @@ use tracing_subscriber::registry::LookupSpan;
 pub struct Wrapped<S> {
     inner: S,
     shared: Arc<Shared>,
+    dispatch: OnceLock<WeakDispatch>,
 }
 
 impl<S> Wrapped<S> {
     pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+        Self {
+            inner,
+            shared,
+            dispatch: OnceLock::new(),
+        }
     }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // A subscriber is installed once, so only the first call can matter.
+        let _installed_before = self.dispatch.set(dispatch.downgrade());
         self.inner.on_register_dispatch(dispatch);
     }
 
@@ -61,7 +69,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
             let _verdict_for_layers = self.inner.enabled(attributes.metadata());
         }
         let id = self.inner.new_span(attributes);
-        event::open(&self.shared, attributes, &self.inner, &id);
+        let dispatch = self.dispatch.get();
+        event::open(&self.shared, attributes, &self.inner, dispatch, &id);
         id
     }
 

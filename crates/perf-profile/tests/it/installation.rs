@@ -240,3 +240,12 @@ async fn what_blinds_the_profiler_has_a_name() {
         );
     }
 }
+
+#[test]
+fn an_allocator_that_is_not_installed_has_a_name() {
+    let profiler = Profiler::builder().build();
+    assert_eq!(
+        profiler.verify_allocator(),
+        Err(ProfileError::AllocatorNotInstalled)
+    );
+}

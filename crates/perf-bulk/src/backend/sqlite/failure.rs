@@ -52,7 +52,9 @@ impl Failure {
 
     /// The error of a statement that could not be prepared.
     pub(super) fn into_statement_error(self, target: &Target<'_>) -> BulkError {
-        let known = self.message.split_once(" has no column named ");
+        let known = [" has no column named ", "no such column: "]
+            .iter()
+            .find_map(|words| self.message.split_once(words));
         match known.map(|(_, column)| column.to_owned()) {
             Some(column) => BulkError::UnknownColumn {
                 table: target.table.to_owned(),

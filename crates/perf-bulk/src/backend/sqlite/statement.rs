@@ -14,6 +14,14 @@ pub(super) fn insert(target: &Target<'_>) -> String {
     sql
 }
 
+pub(super) fn insert_returning(target: &Target<'_>, column: &str) -> String {
+    let mut sql = insert(target);
+    sql.push_str(" RETURNING ");
+    // An unknown name in double quotes would be a text to SQLite.
+    Dialect::MySql.push_identifier(&mut sql, column);
+    sql
+}
+
 pub(super) fn upsert(target: &Target<'_>, conflict: &Conflict) -> String {
     let mut sql = insert(target);
     push_on_conflict(DIALECT, &mut sql, target, conflict);
@@ -36,10 +44,7 @@ pub(super) fn lookup(target: &Target<'_>, conflict: &Conflict) -> String {
 mod tests {
     use super::*;
 
-    const TARGET: Target<'_> = Target {
-        table: "pl\"anes",
-        columns: &["tailnum", "seats", "year"],
-    };
+    const TARGET: Target<'_> = Target::new("pl\"anes", &["tailnum", "seats", "year"]);
 
     #[test]
     fn identifiers_are_quoted_and_values_bound() {
