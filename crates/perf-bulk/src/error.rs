@@ -1,6 +1,7 @@
 //! What can go wrong, with the row and the column where it did.
 
 mod batch;
+mod task;
 
 use perf_core::Transience;
 use std::error::Error;
@@ -8,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use batch::BatchError;
+pub use task::TaskError;
 
 /// Any error, as drivers and encoders hand it over.
 pub type BoxError = Box<dyn Error + Send + Sync>;

@@ -4,6 +4,7 @@ mod batcher;
 mod error;
 mod loader;
 mod sink;
+pub mod tasks;
 mod wall;
 
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
@@ -42,7 +43,7 @@ pub use backend::sqlite::{SqliteCells, SqliteValue};
 pub use batcher::{
     BatchHandler, Batcher, BatcherBuilder, Handled, Refusal, Refused, Submit, Ticket, WhenFull,
 };
-pub use error::{BatchError, BoxError, BulkError, ConstraintKind, LoadError};
+pub use error::{BatchError, BoxError, BulkError, ConstraintKind, LoadError, TaskError};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use insert::BulkInsert;
 pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestCache};
@@ -71,6 +72,14 @@ pub use sink::keep_failed_rows;
 pub use sink::{
     DeadLetter, DeadLetterSink, KeptLetter, LetterId, MemoryDeadLetters, NdjsonDeadLetters,
     Replayed, replay,
+};
+#[cfg(feature = "postgres")]
+pub use tasks::PostgresTasks;
+#[cfg(feature = "sqlite")]
+pub use tasks::SqliteTasks;
+pub use tasks::{
+    Enqueue, Job, Lease, MemoryTasks, Permanent, Schedule, Task, TaskHandle, TaskId, TaskQueue,
+    TaskQueueBuilder, TaskRecord, TaskStatus, Worker, WorkerBuilder,
 };
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use upsert::BulkUpsert;

@@ -11,5 +11,6 @@ mod mysql;
 mod postgres;
 mod sink;
 mod support;
+mod tasks;
 mod upsert;
 mod values;
