@@ -25,6 +25,9 @@ pub struct Finding {
     pub rows: u64,
     /// How long its executions took, over all requests.
     pub time: Duration,
+    /// The innermost profiled function that ran it. sqlx's events of SQLite come from another thread and
+    /// do not tell; an executor of the profiler does.
+    pub function: Option<&'static str>,
     /// The query whose rows were looped over.
     pub cause: Option<Cause>,
 }
@@ -115,6 +118,9 @@ impl fmt::Display for Finding {
             "  query   {repeats} x {} [{}]",
             self.statement, self.fingerprint
         )?;
+        if let Some(function) = self.function {
+            writeln!(f, "  place   {function}")?;
+        }
         if let Some(cause) = &self.cause {
             writeln!(
                 f,

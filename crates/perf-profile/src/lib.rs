@@ -2,6 +2,8 @@
 
 mod builder;
 mod error;
+#[cfg(feature = "sqlx")]
+mod executor;
 mod finding;
 mod functions;
 mod inspect;
@@ -11,6 +13,7 @@ mod profiler;
 mod queries;
 mod report;
 mod rules;
+mod runtime;
 mod snapshot;
 mod sql;
 mod ticks;
@@ -19,6 +22,8 @@ mod timing;
 
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
+#[cfg(feature = "sqlx")]
+pub use executor::ProfiledExecutor;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
 pub use lines::{AwaitStats, FunctionLines, LineStats};
@@ -97,10 +102,13 @@ pub use memory::{MemoryStats, ProfilingAllocator};
 pub use perf_macros::profile;
 pub use profiler::Profiler;
 pub use queries::{
-    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SlowRequest,
-    SqlLayer, Wrapped,
+    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, RunningQuery, SlowQuery,
+    SlowRequest, SqlLayer, Wrapped,
 };
 pub use rules::Rule;
+#[cfg(feature = "usage")]
+pub use runtime::Usage;
+pub use runtime::{Blocked, Watchdog};
 pub use snapshot::Snapshot;
 pub use sql::{Fingerprint, Shape, Statement, Verb};
 #[cfg(feature = "tower")]

@@ -20,6 +20,9 @@ pub(crate) fn write(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Res
     for finding in snapshot.findings() {
         writeln!(f, "{finding}\n")?;
     }
+    for blocked in snapshot.blocked() {
+        writeln!(f, "{blocked}\n")?;
+    }
     let first = |length: usize| length.min(ROWS);
     let (all, requests, queries) = (
         snapshot.functions(),

@@ -275,6 +275,7 @@ fn new_finding(request: &RequestState, observation: &Observation) -> Finding {
         repeats: 0,
         rows: 0,
         time: Duration::ZERO,
+        function: request.function_of(observation.fingerprint),
         cause,
     }
 }

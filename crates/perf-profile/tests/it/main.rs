@@ -1,6 +1,7 @@
 //! What users rely on, one module per theme.
 
 mod attribution;
+mod executor;
 mod findings;
 mod fingerprint;
 mod functions;
@@ -8,6 +9,7 @@ mod installation;
 mod lines;
 mod profile;
 mod report;
+mod runtime;
 mod soak;
 mod support;
 mod timing;
