@@ -85,6 +85,24 @@ impl Finding {
         Cure { item, effect }
     }
 
+    /// What its executions took beyond those that stay when it is cured: an estimate, from above.
+    #[must_use]
+    pub fn avoidable_time(&self) -> Duration {
+        match self.rule {
+            Rule::NPlusOne | Rule::RowWiseInsert | Rule::IdenticalReads | Rule::OffsetWalk => {
+                let repeats = self.repeats.max(1) as f64;
+                self.time.mul_f64((repeats - 1.0) / repeats)
+            }
+            Rule::PoolWait => self.time,
+            Rule::MissingLimit | Rule::SelectStar => Duration::ZERO,
+        }
+    }
+
+    /// What it is, and in which requests.
+    pub(crate) fn subject(&self) -> String {
+        format!("{} in \"{}\"", self.title(), self.request)
+    }
+
     fn title(&self) -> &'static str {
         match self.rule {
             Rule::NPlusOne => "N+1 queries",

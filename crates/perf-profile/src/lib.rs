@@ -9,6 +9,8 @@ mod functions;
 mod inspect;
 mod lines;
 mod memory;
+#[cfg(feature = "html")]
+mod page;
 mod profiler;
 mod queries;
 mod report;

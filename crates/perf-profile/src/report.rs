@@ -1,6 +1,9 @@
-//! The report as text for a terminal.
+//! The report: as text for a terminal, as Markdown, and as a page.
 
 mod folded;
+#[cfg(feature = "html")]
+mod html;
+mod markdown;
 mod table;
 
 use crate::functions::FunctionStats;
@@ -12,6 +15,9 @@ use std::time::Duration;
 use table::Table;
 
 pub(crate) use folded::folded;
+#[cfg(feature = "html")]
+pub(crate) use html::html;
+pub(crate) use markdown::markdown;
 
 /// Rows of each table.
 const ROWS: usize = 20;

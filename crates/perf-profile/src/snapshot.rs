@@ -94,6 +94,19 @@ impl Snapshot {
         report::folded(&self.call_paths)
     }
 
+    /// The report in Markdown: current metrics, identified issues, recommendations, implementation and
+    /// expected impact.
+    ///
+    /// ```
+    /// let profiler = perf_profile::Profiler::builder().build();
+    /// let report = profiler.snapshot().markdown().to_string();
+    /// assert!(report.contains("## Identified Issues\n\nNone were found."));
+    /// ```
+    #[must_use]
+    pub fn markdown(&self) -> impl fmt::Display + '_ {
+        report::markdown(self)
+    }
+
     /// Calls that went deeper than 128 profiled functions, or took more than 16,384 paths on one
     /// thread: counted here alone, their time with the caller's.
     #[must_use]

@@ -244,6 +244,7 @@ impl Name {
             queries: self.queries,
             max_queries: self.max_queries,
             latency,
+            distribution: self.latency.distribution(),
             memory: self.memory,
         }
     }

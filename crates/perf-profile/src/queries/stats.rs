@@ -59,6 +59,8 @@ pub struct RequestStats {
     pub max_queries: u64,
     /// From the scope's creation to the end of the last thing in it.
     pub latency: Summary,
+    /// How many took how long, within 1.6 %, shortest first.
+    pub distribution: Vec<(Duration, u64)>,
     /// What their scopes' own code has allocated.
     pub memory: MemoryStats,
 }
