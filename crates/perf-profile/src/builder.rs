@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) statement_level: Level,
     pub(crate) slow_query: Duration,
     pub(crate) slow_query_log: Option<Log<SlowQuery>>,
+    pub(crate) slow_poll: Duration,
     pub(crate) slow_request: Duration,
     pub(crate) slow_request_log: Option<Log<SlowRequest>>,
     pub(crate) thresholds: Thresholds,
@@ -57,6 +58,7 @@ impl ProfilerBuilder {
                 statement_level: Level::DEBUG,
                 slow_query: Duration::from_millis(100),
                 slow_query_log: None,
+                slow_poll: Duration::from_micros(100),
                 slow_request: Duration::from_secs(1),
                 slow_request_log: None,
                 thresholds: Thresholds {
@@ -105,6 +107,12 @@ impl ProfilerBuilder {
     /// all the same.
     pub fn on_slow_query(mut self, log: impl Fn(&SlowQuery) + Send + Sync + 'static) -> Self {
         self.settings.slow_query_log = Some(Log(Arc::new(log)));
+        self
+    }
+
+    /// From when on a poll of a profiled future is counted as slow, in the whole process. Default: 100 µs.
+    pub const fn slow_poll(mut self, threshold: Duration) -> Self {
+        self.settings.slow_poll = threshold;
         self
     }
 

@@ -1,6 +1,6 @@
 /// Why the profiler cannot see what it was asked to profile, or a load test or comparison cannot be made.
 ///
-/// Recording never fails; these come from checking the installation, from settings, and from stores.
+/// Recording never fails; these come from checking the installation, from settings, stores and the system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
@@ -106,6 +106,9 @@ pub enum ProfileError {
     /// [`ProfilingAllocator`](crate::ProfilingAllocator): none is its `#[global_allocator]`.
     #[error("the profiling allocator is not the program's global allocator")]
     AllocatorNotInstalled,
+    /// The system does not tell what a process uses: only Linux has `/proc`.
+    #[error("this system does not tell what a process uses")]
+    Unsupported,
 }
 
 impl ProfileError {

@@ -25,6 +25,9 @@ pub struct Finding {
     pub rows: u64,
     /// How long its executions took, over all requests.
     pub time: Duration,
+    /// The innermost profiled function that ran it. sqlx's events of SQLite come from another thread and
+    /// do not tell; an executor of the profiler does.
+    pub function: Option<&'static str>,
     /// The query whose rows were looped over.
     pub cause: Option<Cause>,
 }
@@ -82,6 +85,24 @@ impl Finding {
         Cure { item, effect }
     }
 
+    /// What its executions took beyond those that stay when it is cured: an estimate, from above.
+    #[must_use]
+    pub fn avoidable_time(&self) -> Duration {
+        match self.rule {
+            Rule::NPlusOne | Rule::RowWiseInsert | Rule::IdenticalReads | Rule::OffsetWalk => {
+                let repeats = self.repeats.max(1) as f64;
+                self.time.mul_f64((repeats - 1.0) / repeats)
+            }
+            Rule::PoolWait => self.time,
+            Rule::MissingLimit | Rule::SelectStar => Duration::ZERO,
+        }
+    }
+
+    /// What it is, and in which requests.
+    pub(crate) fn subject(&self) -> String {
+        format!("{} in \"{}\"", self.title(), self.request)
+    }
+
     fn title(&self) -> &'static str {
         match self.rule {
             Rule::NPlusOne => "N+1 queries",
@@ -115,6 +136,9 @@ impl fmt::Display for Finding {
             "  query   {repeats} x {} [{}]",
             self.statement, self.fingerprint
         )?;
+        if let Some(function) = self.function {
+            writeln!(f, "  place   {function}")?;
+        }
         if let Some(cause) = &self.cause {
             writeln!(
                 f,

@@ -26,6 +26,6 @@ pub use lane::{Node, Slot};
 pub use span::{Span, enter};
 pub use stats::{CallPath, FunctionStats};
 
-pub(crate) use lane::{table_of, truncated_calls};
-pub(crate) use span::{is_recording, records_memory, set_recording};
+pub(crate) use lane::{Polling, current, polling, table_of, truncated_calls};
+pub(crate) use span::{is_recording, records_memory, set_recording, set_slow_poll};
 pub(crate) use tree::{Functions, collect};

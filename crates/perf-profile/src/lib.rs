@@ -3,6 +3,8 @@
 mod baseline;
 mod builder;
 mod error;
+#[cfg(feature = "sqlx")]
+mod executor;
 mod finding;
 mod functions;
 mod health;
@@ -10,11 +12,14 @@ mod inspect;
 mod lines;
 mod load;
 mod memory;
+#[cfg(feature = "html")]
+mod page;
 mod plans;
 mod profiler;
 mod queries;
 mod report;
 mod rules;
+mod runtime;
 mod snapshot;
 mod sql;
 mod ticks;
@@ -27,6 +32,8 @@ pub use baseline::{
 };
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
+#[cfg(feature = "sqlx")]
+pub use executor::ProfiledExecutor;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
 #[cfg(feature = "http-client")]
@@ -123,10 +130,13 @@ pub use plans::SqlitePlanner;
 pub use plans::{Access, Advice, Advisor, Index, Plan, PlanFinding, Planner, Step};
 pub use profiler::Profiler;
 pub use queries::{
-    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, SlowQuery, SlowRequest,
-    SqlLayer, Wrapped,
+    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, RunningQuery, SlowQuery,
+    SlowRequest, SqlLayer, Wrapped,
 };
 pub use rules::Rule;
+#[cfg(feature = "usage")]
+pub use runtime::Usage;
+pub use runtime::{Blocked, Watchdog};
 pub use snapshot::Snapshot;
 pub use sql::{Fingerprint, Shape, Statement, Verb};
 #[cfg(feature = "tower")]

@@ -1,6 +1,7 @@
 use crate::builder::{ProfilerBuilder, Settings};
 use crate::error::ProfileError;
 use crate::queries::{Book, RequestScope, Requests, SqlLayer, Wrapped};
+use crate::runtime::Blocks;
 use crate::snapshot::Snapshot;
 use crate::{functions, memory, ticks};
 use perf_core::Registry;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) book: Book,
     pub(crate) requests: Requests,
+    pub(crate) blocks: Blocks,
     /// Spans by which [`Profiler::verify`] has found the layer.
     pub(crate) probes: AtomicU64,
 }
@@ -55,12 +57,14 @@ impl Profiler {
 
     pub(crate) fn new(settings: Settings) -> Self {
         ticks::calibrate();
+        functions::set_slow_poll(settings.slow_poll);
         functions::set_recording(true);
         Self {
             shared: Arc::new(Shared {
                 settings,
                 book: Book::default(),
                 requests: Requests::default(),
+                blocks: Blocks::default(),
                 probes: AtomicU64::new(0),
             }),
         }

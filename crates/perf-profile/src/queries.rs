@@ -5,6 +5,8 @@
 //! that event comes from a worker thread, where neither task-locals nor thread-locals know the
 //! request; but sqlx enters the caller's span there, so the span does.
 
+#[cfg(feature = "sqlx")]
+mod asked;
 mod book;
 mod event;
 mod latency;
@@ -12,6 +14,7 @@ mod layer;
 mod lost;
 mod request;
 mod requests;
+mod running;
 mod sql_layer;
 mod stats;
 mod wrapped;
@@ -19,9 +22,11 @@ mod wrapped;
 pub use layer::{QueryEvents, QueryRecorder};
 pub use request::RequestScope;
 pub use sql_layer::SqlLayer;
-pub use stats::{QueryStats, RequestStats, SlowQuery, SlowRequest};
+pub use stats::{QueryStats, RequestStats, RunningQuery, SlowQuery, SlowRequest};
 pub use wrapped::Wrapped;
 
+#[cfg(feature = "sqlx")]
+pub(crate) use asked::Asked;
 pub(crate) use book::{Book, Observed};
 pub(crate) use latency::Latency;
 pub(crate) use request::RequestState;

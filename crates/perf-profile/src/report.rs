@@ -1,6 +1,9 @@
-//! The report as text for a terminal.
+//! The report: as text for a terminal, as Markdown, and as a page.
 
 mod folded;
+#[cfg(feature = "html")]
+mod html;
+mod markdown;
 mod table;
 
 use crate::functions::FunctionStats;
@@ -12,6 +15,9 @@ use std::time::Duration;
 use table::Table;
 
 pub(crate) use folded::folded;
+#[cfg(feature = "html")]
+pub(crate) use html::html;
+pub(crate) use markdown::markdown;
 
 /// Rows of each table.
 const ROWS: usize = 20;
@@ -19,6 +25,9 @@ const ROWS: usize = 20;
 pub(crate) fn write(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for finding in snapshot.findings() {
         writeln!(f, "{finding}\n")?;
+    }
+    for blocked in snapshot.blocked() {
+        writeln!(f, "{blocked}\n")?;
     }
     let first = |length: usize| length.min(ROWS);
     let (all, requests, queries) = (

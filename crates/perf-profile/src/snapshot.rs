@@ -2,8 +2,9 @@ use crate::finding::Finding;
 use crate::functions::{self, CallPath, FunctionStats, Functions};
 use crate::lines::{self, FunctionLines};
 use crate::profiler::Shared;
-use crate::queries::{QueryStats, RequestStats, SlowQuery};
+use crate::queries::{QueryStats, RequestStats, RunningQuery, SlowQuery};
 use crate::report;
+use crate::runtime::Blocked;
 use std::fmt;
 
 /// What a [`Profiler`](crate::Profiler) knew at one time.
@@ -20,7 +21,9 @@ pub struct Snapshot {
     requests: Vec<RequestStats>,
     queries: Vec<QueryStats>,
     slow_queries: Vec<SlowQuery>,
+    running_queries: Vec<RunningQuery>,
     unscoped_queries: u64,
+    blocked: Vec<Blocked>,
 }
 
 impl Snapshot {
@@ -36,7 +39,9 @@ impl Snapshot {
             requests: shared.requests.stats(),
             queries: shared.book.queries(),
             slow_queries: shared.book.slow(),
+            running_queries: shared.book.running(shared.settings.clock.now()),
             unscoped_queries: shared.book.unscoped(),
+            blocked: shared.blocks.all(),
         }
     }
 
@@ -89,6 +94,19 @@ impl Snapshot {
         report::folded(&self.call_paths)
     }
 
+    /// The report in Markdown: current metrics, identified issues, recommendations, implementation and
+    /// expected impact.
+    ///
+    /// ```
+    /// let profiler = perf_profile::Profiler::builder().build();
+    /// let report = profiler.snapshot().markdown().to_string();
+    /// assert!(report.contains("## Identified Issues\n\nNone were found."));
+    /// ```
+    #[must_use]
+    pub fn markdown(&self) -> impl fmt::Display + '_ {
+        report::markdown(self)
+    }
+
     /// Calls that went deeper than 128 profiled functions, or took more than 16,384 paths on one
     /// thread: counted here alone, their time with the caller's.
     #[must_use]
@@ -112,6 +130,18 @@ impl Snapshot {
     #[must_use]
     pub fn slow_queries(&self) -> &[SlowQuery] {
         &self.slow_queries
+    }
+
+    /// Executions through an executor of the profiler that have begun and not ended, the oldest first.
+    #[must_use]
+    pub fn running_queries(&self) -> &[RunningQuery] {
+        &self.running_queries
+    }
+
+    /// The newest polls that a [`Watchdog`](crate::Watchdog) found to block, at most 128, oldest first.
+    #[must_use]
+    pub fn blocked(&self) -> &[Blocked] {
+        &self.blocked
     }
 
     /// Executions outside every request.

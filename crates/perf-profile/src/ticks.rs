@@ -10,6 +10,7 @@ mod tsc;
 use quanta::Clock;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 static COUNTER: AtomicBool = AtomicBool::new(false);
@@ -46,6 +47,12 @@ fn by_clock() -> u64 {
 /// How many nanoseconds `ticks` ticks last.
 pub(crate) fn nanos(ticks: u64) -> u64 {
     CLOCK.get_or_init(Clock::new).delta_as_nanos(0, ticks)
+}
+
+/// How many ticks a duration lasts, at a precision of a thousandth.
+pub(crate) fn of(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos().saturating_mul(1 << 20) / u128::from(nanos(1 << 20).max(1));
+    u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
 /// Ticks that pass only when a test says so, for the test's own thread.

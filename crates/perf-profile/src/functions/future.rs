@@ -62,6 +62,7 @@ impl<F: Future, E: Fn() -> Span> Future for Profiled<F, E> {
             // The profiler may have been paused since the call began.
             span = span.or_again(node);
         }
+        span.begin_poll();
         let mut underway = Underway {
             span,
             progress: this.progress,

@@ -27,7 +27,17 @@ pub(super) struct Lane {
     exclusive: bool,
     /// The node that the thread is in, 0 outside all of them.
     current: AtomicU32,
+    /// When the outermost profiled poll began that the thread is in, in ticks; 0 outside.
+    polling: AtomicU64,
     paths: Mutex<Paths>,
+}
+
+/// The poll that a thread is in.
+pub(crate) struct Polling {
+    /// When it began, in ticks.
+    pub(crate) since: u64,
+    /// The functions that the thread stands in, outermost first.
+    pub(crate) stack: Vec<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +59,7 @@ pub struct Node {
     /// Ticks that futures which completed here have waited.
     pub(super) idle: AtomicU64,
     pub(super) polls: AtomicU64,
+    pub(super) slow_polls: AtomicU64,
     /// Futures dropped before they completed. Any thread may drop one.
     pub(super) cancelled: AtomicU64,
     pub(super) memory: Totals,
@@ -78,12 +89,14 @@ impl Lease {
             let lane: &'static Lane = Box::leak(Box::new(Lane {
                 exclusive: lanes.len() < OWN_LATENCIES,
                 current: AtomicU32::new(0),
+                polling: AtomicU64::new(0),
                 paths: Mutex::default(),
             }));
             lanes.push(lane);
             lane
         });
         lane.current.store(0, Relaxed);
+        lane.polling.store(0, Relaxed);
         Self(lane)
     }
 }
@@ -97,6 +110,25 @@ impl Drop for Lease {
 }
 
 impl Lane {
+    /// The poll that its thread is in, if the thread stood still while we looked.
+    fn poll(&self) -> Option<Polling> {
+        let since = self.polling.load(Relaxed);
+        let current = self.current.load(Relaxed);
+        let paths = self.paths.lock();
+        let mut stack = Vec::new();
+        let mut above = current;
+        while let Some(node) = above
+            .checked_sub(1)
+            .and_then(|index| paths.nodes.get(index as usize))
+        {
+            stack.push(node.callsite.name());
+            above = node.parent;
+        }
+        stack.reverse();
+        let same = self.polling.load(Relaxed) == since && self.current.load(Relaxed) == current;
+        (since != 0 && same).then_some(Polling { since, stack })
+    }
+
     fn child(&'static self, callsite: &'static Callsite) -> Option<&'static Node> {
         let mut paths = self.paths.lock();
         let parent = self.current.load(Relaxed);
@@ -136,6 +168,7 @@ impl Paths {
             busy: AtomicU64::new(0),
             idle: AtomicU64::new(0),
             polls: AtomicU64::new(0),
+            slow_polls: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             memory: Totals::new(),
             latency,
@@ -205,6 +238,22 @@ impl Node {
         Self::locate(self.callsite)
     }
 
+    /// Shows that the thread is in a poll from now on, if none is around it.
+    #[inline]
+    pub(super) fn begin_poll(&self, now: u64) {
+        if self.parent == 0 {
+            self.lane.polling.store(now, Relaxed);
+        }
+    }
+
+    /// Ends what [`Node::begin_poll`] began.
+    #[inline]
+    pub(super) fn end_poll(&self) {
+        if self.parent == 0 {
+            self.lane.polling.store(0, Relaxed);
+        }
+    }
+
     /// Makes this the node that its thread stands in.
     #[inline]
     pub(super) fn enter(&self) {
@@ -259,6 +308,23 @@ pub(crate) fn table_of(lines: &'static Lines) -> Option<&'static Table> {
     let mut paths = Node::lane()?.paths.lock();
     let table = paths.tables.entry(lines.key());
     Some(*table.or_insert_with(|| lines.table()))
+}
+
+/// The polls that threads are in, each with the number of its lane.
+pub(crate) fn polling() -> Vec<(usize, Polling)> {
+    let lanes = LANES.lock().clone();
+    let polls = lanes.iter().enumerate();
+    polls
+        .filter_map(|(number, lane)| Some((number, lane.poll()?)))
+        .collect()
+}
+
+/// The name of the innermost profiled function that this thread is in.
+pub(crate) fn current() -> Option<&'static str> {
+    let lane = LANE.get()?;
+    let index = lane.current.load(Relaxed).checked_sub(1)?;
+    let paths = lane.paths.lock();
+    Some(paths.nodes.get(index as usize)?.callsite.name())
 }
 
 /// The nodes of every lane, each lane's parents before their children.

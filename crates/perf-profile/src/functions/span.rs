@@ -3,14 +3,18 @@ use super::lane::{Node, Slot, add};
 use crate::memory::{Mark, is_installed};
 use crate::ticks;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::thread::LocalKey;
+use std::time::Duration;
 
 /// What is recorded: one of the three below. One word, so that a span reads it once.
 static RECORDED: AtomicU8 = AtomicU8::new(NOTHING);
 const NOTHING: u8 = 0;
 const TIME: u8 = 1;
 const TIME_AND_MEMORY: u8 = 2;
+
+/// From how many ticks on a poll is slow.
+static SLOW_POLL: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// A call in progress; dropping it ends it.
 ///
@@ -114,6 +118,14 @@ impl Span {
         Self::start(node.again(), RECORDED.load(Relaxed))
     }
 
+    /// Makes this the span of a poll.
+    #[inline]
+    pub(super) fn begin_poll(&self) {
+        if let Some(node) = self.node {
+            node.begin_poll(self.started);
+        }
+    }
+
     /// Ends one poll of a future instead of a whole call; tells where and how long it ran.
     #[inline]
     pub(super) fn end_poll(&mut self) -> Option<Poll> {
@@ -122,6 +134,10 @@ impl Span {
         let busy = ended.saturating_sub(self.started);
         add(&node.busy, busy);
         add(&node.polls, 1);
+        if busy >= SLOW_POLL.load(Relaxed) {
+            add(&node.slow_polls, 1);
+        }
+        node.end_poll();
         self.end_memory(node);
         node.leave();
         Some(Poll {
@@ -166,6 +182,10 @@ pub(crate) fn is_recording() -> bool {
 /// Whether spans count what is allocated in them.
 pub(crate) fn records_memory() -> bool {
     RECORDED.load(Relaxed) == TIME_AND_MEMORY
+}
+
+pub(crate) fn set_slow_poll(threshold: Duration) {
+    SLOW_POLL.store(ticks::of(threshold), Relaxed);
 }
 
 pub(crate) fn set_recording(on: bool) {

@@ -24,6 +24,8 @@ pub struct FunctionStats {
     pub idle: Duration,
     /// Polls of its futures.
     pub polls: u64,
+    /// Those of them that held their thread for 100 µs or as long as the builder says.
+    pub slow_polls: u64,
     /// Futures dropped before completion, after their first poll.
     pub cancelled: u64,
     /// From start to end of a call: an async function's includes its idle time.

@@ -25,6 +25,7 @@ struct Path {
     below: u64,
     idle: u64,
     polls: u64,
+    slow_polls: u64,
     cancelled: u64,
     memory: MemoryStats,
     /// The bytes of the paths that extend this one.
@@ -106,6 +107,7 @@ fn functions(paths: &[Path], latencies: &HashMap<usize, Snapshot>) -> Vec<Functi
         stats.own += duration(path.own());
         stats.idle += duration(path.idle);
         stats.polls += path.polls;
+        stats.slow_polls += path.slow_polls;
         stats.cancelled += path.cancelled;
         let own_bytes = path.memory.bytes.saturating_sub(path.bytes_below);
         let mut memory = MemoryStats {
@@ -147,6 +149,7 @@ impl Path {
             below: 0,
             idle: 0,
             polls: 0,
+            slow_polls: 0,
             cancelled: 0,
             memory: MemoryStats::default(),
             bytes_below: 0,
@@ -158,6 +161,7 @@ impl Path {
         self.busy += node.busy.load(Relaxed);
         self.idle += node.idle.load(Relaxed);
         self.polls += node.polls.load(Relaxed);
+        self.slow_polls += node.slow_polls.load(Relaxed);
         self.cancelled += node.cancelled.load(Relaxed);
         self.memory.merge(&node.memory.stats());
     }
@@ -189,6 +193,7 @@ fn empty(callsite: &'static Callsite, latency: Summary) -> FunctionStats {
         own: Duration::ZERO,
         idle: Duration::ZERO,
         polls: 0,
+        slow_polls: 0,
         cancelled: 0,
         latency,
         memory: MemoryStats::default(),

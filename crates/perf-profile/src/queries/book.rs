@@ -1,3 +1,4 @@
+use super::running::Register;
 use super::{Latency, QueryStats, RequestState, SlowQuery};
 use crate::builder::Settings;
 use crate::rules::Execution;
@@ -15,12 +16,16 @@ const MAX_TEXTS: usize = 4_096;
 /// Slow executions that are kept, the newest.
 const MAX_SLOW: usize = 128;
 
+/// Functions that a statement's executions are told apart by.
+const MAX_FUNCTIONS: usize = 16;
+
 /// Every statement seen, and what it did.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     hasher: RandomState,
     pages: Mutex<Pages>,
     slow: Mutex<VecDeque<SlowQuery>>,
+    pub(super) running: Register,
     unscoped: AtomicU64,
 }
 
@@ -40,6 +45,9 @@ pub(crate) struct Entry {
     latency: Latency,
     rows_returned: AtomicU64,
     rows_affected: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) first_row: Latency,
+    functions: Mutex<Vec<(&'static str, u64)>>,
 }
 
 /// What sqlx says of one execution.
@@ -50,11 +58,13 @@ pub(crate) struct Observed {
     pub(crate) rows_returned: u64,
     pub(crate) rows_affected: u64,
     pub(crate) elapsed: Duration,
+    /// The innermost profiled function that ran it.
+    pub(crate) function: Option<&'static str>,
 }
 
 impl Book {
     /// The counters of the statement that `sql` is, and the hash of its text.
-    pub(super) fn entry(&self, sql: &str, settings: &Settings) -> (Arc<Entry>, u64) {
+    pub(crate) fn entry(&self, sql: &str, settings: &Settings) -> (Arc<Entry>, u64) {
         let hash = self.hasher.hash_one(sql);
         let known = self.pages.lock().texts.get(&hash).map(Arc::clone);
         (
@@ -71,7 +81,7 @@ impl Book {
     }
 
     /// Counts one execution, for `request` if it belongs to one.
-    pub(super) fn record(
+    pub(crate) fn record(
         &self,
         entry: &Arc<Entry>,
         observed: Observed,
@@ -85,6 +95,7 @@ impl Book {
         entry
             .rows_affected
             .fetch_add(observed.rows_affected, Relaxed);
+        entry.count_function(observed.function);
         match request {
             Some(request) => {
                 let ended = settings.clock.now();
@@ -95,6 +106,7 @@ impl Book {
                     started: ended.saturating_sub(observed.elapsed),
                     ended,
                     rows: observed.rows_returned,
+                    function: observed.function,
                 };
                 request.record(entry, execution);
             }
@@ -118,6 +130,7 @@ impl Book {
             elapsed: observed.elapsed,
             rows_returned: observed.rows_returned,
             request: request.map(|request| (*request.name).to_owned()),
+            function: observed.function,
         };
         if let Some(log) = &settings.slow_query_log {
             log.tell(&slow);
@@ -191,11 +204,27 @@ impl Entry {
             latency: Latency::default(),
             rows_returned: AtomicU64::new(0),
             rows_affected: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            first_row: Latency::default(),
+            functions: Mutex::default(),
         })
+    }
+
+    fn count_function(&self, function: Option<&'static str>) {
+        let Some(function) = function else { return };
+        let mut functions = self.functions.lock();
+        let known = functions.iter().position(|(name, _)| *name == function);
+        match known {
+            Some(place) => functions[place].1 += 1,
+            None if functions.len() < MAX_FUNCTIONS => functions.push((function, 1)),
+            None => {}
+        }
     }
 
     fn stats(&self) -> QueryStats {
         let latency = self.latency.summary();
+        let mut functions = self.functions.lock().clone();
+        functions.sort_by(|(a, more), (b, less)| less.cmp(more).then(a.cmp(b)));
         QueryStats {
             fingerprint: self.statement.fingerprint(),
             text: self.statement.text().to_owned(),
@@ -204,6 +233,9 @@ impl Entry {
             rows_returned: self.rows_returned.load(Relaxed),
             rows_affected: self.rows_affected.load(Relaxed),
             latency,
+            errors: self.errors.load(Relaxed),
+            first_row: self.first_row.summary(),
+            functions,
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::book::Entry;
 use super::{Observed, RequestState};
+use crate::functions;
 use crate::profiler::{PROBE, Shared};
 use std::fmt;
 use std::sync::Arc;
@@ -131,6 +132,7 @@ pub(super) fn record<'a, R>(
             .and_then(|id| request_of(shared, &registry.span(id)?))
     };
     if let Some(entry) = report.entry {
+        report.observed.function = functions::current();
         shared.book.record(
             &entry,
             report.observed,
@@ -142,7 +144,7 @@ pub(super) fn record<'a, R>(
     }
 }
 
-fn request_of<'a, R: LookupSpan<'a>>(
+pub(super) fn request_of<'a, R: LookupSpan<'a>>(
     shared: &Shared,
     span: &SpanRef<'a, R>,
 ) -> Option<Arc<RequestState>> {

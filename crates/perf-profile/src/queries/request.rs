@@ -235,6 +235,14 @@ impl RequestState {
         analysis(&self.log.lock().executions)
     }
 
+    /// The profiled function that ran a statement of this request first.
+    pub(super) fn function_of(&self, fingerprint: Fingerprint) -> Option<&'static str> {
+        let log = self.log.lock();
+        let mut ran = log.executions.iter();
+        let first = ran.find(|execution| execution.fingerprint == fingerprint);
+        first.and_then(|execution| execution.function)
+    }
+
     /// The text of a statement that ran in this request.
     pub(super) fn text_of(&self, fingerprint: Fingerprint) -> String {
         if fingerprint == Fingerprint::POOL {

@@ -244,6 +244,7 @@ impl Name {
             queries: self.queries,
             max_queries: self.max_queries,
             latency,
+            distribution: self.latency.distribution(),
             memory: self.memory,
         }
     }
@@ -275,6 +276,7 @@ fn new_finding(request: &RequestState, observation: &Observation) -> Finding {
         repeats: 0,
         rows: 0,
         time: Duration::ZERO,
+        function: request.function_of(observation.fingerprint),
         cause,
     }
 }

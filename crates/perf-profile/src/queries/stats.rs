@@ -21,6 +21,28 @@ pub struct QueryStats {
     pub rows_affected: u64,
     /// From sending to the last row taken: a consumer that dawdles over a stream is part of it.
     pub latency: Summary,
+    /// Executions that failed; known of those through an executor of the profiler.
+    pub errors: u64,
+    /// Until the first row, of executions through an executor of the profiler that returned one.
+    pub first_row: Summary,
+    /// How often each profiled function ran it, the most frequent first; at most 16 functions.
+    pub functions: Vec<(&'static str, u64)>,
+}
+
+/// One execution that has not ended.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct RunningQuery {
+    /// What identifies the statement.
+    pub fingerprint: Fingerprint,
+    /// Its text without values.
+    pub text: String,
+    /// Since when it has been running.
+    pub elapsed: Duration,
+    /// The name of the request that it belongs to.
+    pub request: Option<String>,
+    /// The innermost profiled function that ran it.
+    pub function: Option<&'static str>,
 }
 
 /// What the requests of one name have done.
@@ -37,6 +59,8 @@ pub struct RequestStats {
     pub max_queries: u64,
     /// From the scope's creation to the end of the last thing in it.
     pub latency: Summary,
+    /// How many took how long, within 1.6 %, shortest first.
+    pub distribution: Vec<(Duration, u64)>,
     /// What their scopes' own code has allocated.
     pub memory: MemoryStats,
 }
@@ -55,6 +79,9 @@ pub struct SlowQuery {
     pub rows_returned: u64,
     /// The name of the request that it belongs to.
     pub request: Option<String>,
+    /// The innermost profiled function that ran it. sqlx's events of SQLite come from another thread and
+    /// do not tell.
+    pub function: Option<&'static str>,
 }
 
 /// One request above the threshold.

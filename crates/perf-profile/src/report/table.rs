@@ -24,7 +24,8 @@ impl Table {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     }
 
-    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
+    /// The header, then each row.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
         std::iter::once(&self.header).chain(&self.rows)
     }
 }

@@ -2,6 +2,7 @@
 
 mod attribution;
 mod baseline;
+mod executor;
 mod findings;
 mod fingerprint;
 mod functions;
@@ -13,6 +14,7 @@ mod load;
 mod plans;
 mod profile;
 mod report;
+mod runtime;
 mod soak;
 mod support;
 mod timing;

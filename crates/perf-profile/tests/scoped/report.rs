@@ -76,3 +76,50 @@ fn what_is_told_of_slow_things_may_panic() {
     assert_eq!(snapshot.slow_queries().len(), 1);
     assert_eq!(snapshot.requests()[0].requests, 1);
 }
+
+#[test]
+fn the_report_for_people_has_five_parts_and_is_one_page() {
+    let profiler = Profiler::builder().build();
+    installed(&profiler, || {
+        for _ in 0..3 {
+            let request = RequestScope::new("GET /<reported>");
+            request.in_scope(|| {
+                for number in 0..6 {
+                    execute(
+                        &format!("SELECT value FROM settings WHERE {number} < 7"),
+                        0.002,
+                    );
+                    execute("SELECT value FROM settings", 0.002);
+                }
+            });
+        }
+    });
+    let snapshot = profiler.snapshot();
+    let parts = [
+        "Current Metrics",
+        "Identified Issues",
+        "Recommendations",
+        "Implementation",
+        "Expected Impact",
+    ];
+    let markdown = snapshot.markdown().to_string();
+    let titles: Vec<_> = markdown
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert_eq!(titles, parts);
+    assert!(markdown.contains("| 3 | 36 | 12 |"), "{markdown}");
+    assert!(markdown.contains("use perf_cache::Cache"), "{markdown}");
+
+    let html = snapshot.html().to_string();
+    for part in parts {
+        assert!(html.contains(&format!("<h2>{part}</h2>")), "{part}");
+    }
+    assert!(html.contains("GET /&lt;reported&gt;") && !html.contains("<reported>"));
+    assert!(html.contains("<svg"), "a picture of the latency");
+    for outside in ["src=", "href=\"http", "@import", "<script"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let json = serde_json::to_value(&snapshot).unwrap();
+    assert_eq!(json["requests"][0]["name"], "GET /<reported>");
+}

@@ -49,6 +49,7 @@ impl Request {
             ended: Moment::from_nanos((self.now + micros) * 1_000),
             text: 0,
             rows,
+            function: None,
         });
         self.now += advance + 5;
         self
