@@ -1,4 +1,6 @@
-use super::sql::{SqlManager, classify, impl_executor, prove_clean, roll_back_known};
+use super::sql::{
+    SqlManager, classify, expect_scheme, impl_executor, prove_clean, roll_back_known,
+};
 use super::{Fate, Manager};
 use perf_core::Transience;
 use sqlx::error::DatabaseError;
@@ -43,8 +45,9 @@ impl MySqlManager {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed.
+    /// When the URL is malformed, or of another kind of database.
     pub fn from_url(url: &str) -> sqlx::Result<Self> {
+        expect_scheme(url, &["mysql", "mariadb"])?;
         Ok(Self::with_options(url.parse()?))
     }
 

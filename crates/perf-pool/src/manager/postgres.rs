@@ -1,4 +1,6 @@
-use super::sql::{SqlManager, classify, impl_executor, prove_clean, roll_back_known};
+use super::sql::{
+    SqlManager, classify, expect_scheme, impl_executor, prove_clean, roll_back_known,
+};
 use super::{Fate, Manager};
 use perf_core::Transience;
 use sqlx::error::DatabaseError;
@@ -46,8 +48,9 @@ impl PostgresManager {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed.
+    /// When the URL is malformed, or of another kind of database.
     pub fn from_url(url: &str) -> sqlx::Result<Self> {
+        expect_scheme(url, &["postgres", "postgresql"])?;
         Ok(Self::with_options(url.parse()?))
     }
 

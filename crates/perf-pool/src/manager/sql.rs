@@ -93,6 +93,17 @@ impl<M: SqlManager> Pool<M> {
     }
 }
 
+/// Refuses the URL of another kind of database, which a driver would read as its own.
+pub(crate) fn expect_scheme(url: &str, schemes: &[&str]) -> sqlx::Result<()> {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| schemes.contains(&scheme)) {
+        return Ok(());
+    }
+    // Without the URL itself, in which a password may stand.
+    let message = format!("expected a URL that begins with {}:", schemes.join(": or "));
+    Err(sqlx::Error::Configuration(message.into()))
+}
+
 /// Rolls back what the driver knows to be open. What it does not know of, such as a `BEGIN` that was
 /// cancelled on its way, the caller ends with a plain `ROLLBACK`.
 pub(crate) async fn roll_back_known<DB: Database>(

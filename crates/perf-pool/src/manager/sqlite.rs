@@ -1,4 +1,4 @@
-use super::sql::{SqlManager, classify, impl_executor, roll_back_known};
+use super::sql::{SqlManager, classify, expect_scheme, impl_executor, roll_back_known};
 use super::{Fate, Manager};
 use perf_core::Transience;
 use sqlx::error::DatabaseError;
@@ -39,8 +39,9 @@ impl SqliteManager {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed.
+    /// When the URL is malformed, or of another kind of database.
     pub fn from_url(url: &str) -> sqlx::Result<Self> {
+        expect_scheme(url, &["sqlite"])?;
         Ok(Self::with_options(url.parse()?))
     }
 

@@ -29,7 +29,7 @@ pub struct Shelf<T> {
 }
 
 // SAFETY: the objects are reached only by whoever has turned `in_use` from false to true, and until it is
-// turned back; the swap acquires what the store has released. So values are sent between threads,
+// turned back; the exchange acquires what the store has released. So values are sent between threads,
 // never shared by two.
 unsafe impl<T: Send> Sync for Shelf<T> {}
 
@@ -53,12 +53,10 @@ impl<T> Shelf<T> {
     /// Calls `reach` with the objects, unless another thread is at it.
     #[inline]
     pub fn try_reach<R>(&self, reach: impl FnOnce(&mut Vec<T>) -> R) -> Option<R> {
-        // A load first: who finds it in use does not take the cache line away from whoever uses it.
-        if self.in_use.load(Relaxed) || self.in_use.swap(true, Acquire) {
-            return None;
-        }
+        let taken = self.in_use.compare_exchange(false, true, Acquire, Relaxed);
+        taken.ok()?;
         let _release = Return(&self.in_use);
-        // SAFETY: the swap found it unused, so nobody else reaches in until the release.
+        // SAFETY: the exchange found it unused, so nobody else reaches in until the release.
         Some(
             self.objects
                 .with_mut(|objects| reach(unsafe { &mut *objects })),

@@ -55,5 +55,12 @@ fn the_message_reads_as_a_sentence() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_malformed_url_is_refused_before_there_is_a_pool() {
-    assert!(perf_pool::SqliteManager::from_url("sqlite://data.db?mode=nonsense").is_err());
+    for url in [
+        "",
+        "data.db",
+        "postgres://localhost",
+        "sqlite://data.db?mode=nonsense",
+    ] {
+        assert!(perf_pool::SqliteManager::from_url(url).is_err(), "{url}");
+    }
 }

@@ -37,3 +37,30 @@ async fn a_wrong_password_fails_at_once_with_the_cause() -> TestResult {
     assert_eq!(pool.metrics().create_failures, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn wrong_credentials_and_urls_fail_at_once_with_the_cause() -> TestResult {
+    let address = MariaDbServer::shared()?.address();
+    let manager = MySqlManager::from_url(&format!("mysql://nobody:wrong@{address}/mysql"))?;
+    let error = Pool::builder(manager)
+        .build()?
+        .acquire()
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        matches!(&error, perf_pool::PoolError::Create(_)),
+        "{error:?}"
+    );
+    let source = std::error::Error::source(&error).ok_or("no source")?;
+    assert!(source.to_string().contains("Access denied"), "{source}");
+    for url in [
+        "",
+        "localhost",
+        "postgres://localhost",
+        "mysql://localhost:port",
+    ] {
+        assert!(MySqlManager::from_url(url).is_err(), "{url}");
+    }
+    Ok(())
+}

@@ -65,3 +65,30 @@ async fn a_reset_clears_what_a_session_can_hold() -> TestResult {
     assert_eq!(pool.metrics().create.count, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn wrong_credentials_and_urls_fail_at_once_with_the_cause() -> TestResult {
+    let address = PostgresServer::shared()?.address();
+    let manager = PostgresManager::from_url(&format!("postgres://nobody@{address}/postgres"))?;
+    let error = Pool::builder(manager)
+        .build()?
+        .acquire()
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        matches!(&error, perf_pool::PoolError::Create(_)),
+        "{error:?}"
+    );
+    let source = std::error::Error::source(&error).ok_or("no source")?;
+    assert!(source.to_string().contains("nobody"), "{source}");
+    for url in [
+        "",
+        "localhost",
+        "mysql://localhost",
+        "postgres://localhost:port",
+    ] {
+        assert!(PostgresManager::from_url(url).is_err(), "{url}");
+    }
+    Ok(())
+}
