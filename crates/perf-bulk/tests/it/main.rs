@@ -10,6 +10,7 @@ mod loader;
 mod mysql;
 mod postgres;
 mod sink;
+mod soak;
 mod support;
 mod tasks;
 mod upsert;
