@@ -1,6 +1,7 @@
 //! What can go wrong, with the row and the column where it did.
 
 mod batch;
+mod export;
 mod task;
 
 use perf_core::Transience;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use batch::BatchError;
+pub use export::ExportError;
 pub use task::TaskError;
 
 /// Any error, as drivers and encoders hand it over.

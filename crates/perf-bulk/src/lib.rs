@@ -2,7 +2,9 @@
 
 mod batcher;
 mod error;
+mod export;
 mod loader;
+mod parallel;
 mod sink;
 pub mod tasks;
 mod wall;
@@ -43,7 +45,12 @@ pub use backend::sqlite::{SqliteCells, SqliteValue};
 pub use batcher::{
     BatchHandler, Batcher, BatcherBuilder, Handled, Refusal, Refused, Submit, Ticket, WhenFull,
 };
-pub use error::{BatchError, BoxError, BulkError, ConstraintKind, LoadError, TaskError};
+pub use error::{
+    BatchError, BoxError, BulkError, ConstraintKind, ExportError, LoadError, TaskError,
+};
+#[cfg(feature = "csv")]
+pub use export::Csv;
+pub use export::{Export, ExportReport, Exported, Format, Ndjson};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use insert::BulkInsert;
 pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestCache};
@@ -51,6 +58,9 @@ pub use loader::{BatchLoader, BatchLoaderBuilder, Load, Loaded, Loader, RequestC
 pub use lookup::{BulkDelete, BulkRead, BulkUpdate, MatchReport};
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use map::{BulkMap, JsonValue};
+pub use parallel::{Adaptive, Chunked, ParMap, chunked, par_map};
+#[cfg(feature = "rayon")]
+pub use parallel::{ParMapCpu, par_map_cpu};
 #[cfg(feature = "macros")]
 pub use perf_macros::BulkRow;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]

@@ -1,13 +1,40 @@
-//! perf-bulk beside its peers: flights into SQLite and Postgres, and a storm of loads.
+//! perf-bulk beside its peers: flights into SQLite and Postgres, storms of loads and items, and tasks.
 
+/// The median time of something done over and over in one task, in nanoseconds; what is done says whether its
+/// answer is right.
+macro_rules! median {
+    ($rounds:expr, $item:ident => $done:expr) => {{
+        let mut times = Vec::new();
+        for $item in 0..$rounds {
+            let start = std::time::Instant::now();
+            assert!($done);
+            times.push(start.elapsed().as_nanos());
+        }
+        times.sort_unstable();
+        times[times.len() / 2] as f64
+    }};
+}
+use median;
+
+/// Whether a benchmark that criterion does not run is asked for: measured at all, and let through by the filter.
+fn is_wanted(id: &str) -> bool {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let mut filters = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
+    let is_measuring = arguments.iter().any(|argument| argument == "--bench");
+    is_measuring && (filters.peek().is_none() || filters.any(|filter| id.contains(filter)))
+}
+
+mod batcher;
 mod loader;
 mod postgres;
 mod row;
 mod sqlite;
+mod tasks;
 
 criterion::criterion_group!(
     name = benches;
     config = harness::criterion();
-    targets = sqlite::insert, postgres::insert, loader::ten_thousand_loads
+    targets = sqlite::insert, postgres::insert, loader::ten_thousand_loads, loader::spawned, loader::idle,
+        batcher::throughput, batcher::idle, tasks::noop
 );
 criterion::criterion_main!(benches);

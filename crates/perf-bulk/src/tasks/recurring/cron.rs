@@ -15,7 +15,7 @@ impl Schedule {
     ///
     /// let weekdays_at_three = Schedule::cron("0 3 * * MON-FRI")?;
     /// let thursday = SystemTime::UNIX_EPOCH; // 1 January 1970
-    /// let hours = |hours| Some(thursday + Duration::from_secs(hours * 3_600));
+    /// let hours = |hours: u64| Some(thursday + Duration::from_secs(hours * 3_600));
     /// assert_eq!(weekdays_at_three.next_after(thursday), hours(3));
     /// assert_eq!(weekdays_at_three.next_after(hours(27).unwrap()), hours(4 * 24 + 3));
     /// # Ok::<(), perf_bulk::TaskError>(())
