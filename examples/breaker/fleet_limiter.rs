@@ -3,7 +3,7 @@
 //! It needs a Redis server:
 //!
 //! ```sh
-//! REDIS_URL=redis://127.0.0.1:6379/ cargo run -p perfkit-examples --example fleet_limiter
+//! REDIS_URL=redis://127.0.0.1:6379/ cargo run -p perfkit-examples --example breaker_fleet_limiter
 //! ```
 //!
 //! Two limiters stand for two processes. Each leases ten calls at a time, so most decisions ask nobody.

@@ -1,7 +1,7 @@
 //! How does an axum service limit each of its clients?
 //!
 //! ```sh
-//! cargo run -p perfkit-examples --example limits_per_client
+//! cargo run -p perfkit-examples --example breaker_limits_per_client
 //! ```
 //!
 //! It serves on a loopback port and calls itself as two clients, as a proxy in front of it would pass them

@@ -14,7 +14,7 @@ fn example(name: &str) -> Command {
 
 #[test]
 fn limits_per_client_needs_nothing() {
-    let output = example("limits_per_client").output().unwrap();
+    let output = example("breaker_limits_per_client").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -27,13 +27,13 @@ fn limits_per_client_needs_nothing() {
 #[test]
 fn fleet_limiter_runs_on_redis_and_says_that_it_needs_it() {
     let server = RedisServer::shared().unwrap();
-    let output = example("fleet_limiter")
+    let output = example("breaker_fleet_limiter")
         .env("REDIS_URL", server.url())
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    let output = example("fleet_limiter")
+    let output = example("breaker_fleet_limiter")
         .env_remove("REDIS_URL")
         .output()
         .unwrap();

@@ -155,3 +155,51 @@ fn has_impl(tokens: TokenStream) -> bool {
         TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(arguments: TokenStream, item: TokenStream) -> String {
+        expand(arguments, item).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_profiled_is_refused_with_a_reason() {
+        let function = || {
+            quote!(
+                fn seven() -> u8 {
+                    7
+                }
+            )
+        };
+        assert_eq!(
+            refusal(
+                quote!(),
+                quote!(
+                    const fn seven() -> u8 {
+                        7
+                    }
+                )
+            ),
+            "a `const fn` cannot be profiled: it may run where there is no clock"
+        );
+        let known = "expected `lines`, `name = \"…\"` or `crate = …`";
+        assert_eq!(refusal(quote!(title = "seven"), function()), known);
+        assert_eq!(
+            refusal(quote!(name = 7), function()),
+            "expected string literal"
+        );
+        assert_eq!(refusal(quote!(name), function()), "expected `=`");
+        assert_eq!(refusal(quote!(lines = true), function()), "expected `,`");
+        assert_eq!(
+            refusal(
+                quote!(),
+                quote!(
+                    struct Seven;
+                )
+            ),
+            "expected `fn`"
+        );
+    }
+}

@@ -39,6 +39,20 @@ pub(crate) fn now() -> u64 {
     by_clock()
 }
 
+/// The present reading where [`by_counter`] holds.
+#[inline]
+pub(crate) fn counter() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    return tsc::read();
+    #[cfg(not(target_arch = "x86_64"))]
+    return by_clock();
+}
+
+/// Whether all readings are of the processor's own counter. Those of tests may be manual.
+pub(crate) fn by_counter() -> bool {
+    COUNTER.load(Relaxed) && !cfg!(test)
+}
+
 #[cold]
 fn by_clock() -> u64 {
     CLOCK.get_or_init(Clock::new).raw()

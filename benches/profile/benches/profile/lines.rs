@@ -1,10 +1,11 @@
 //! A loop whose statements are timed; the peer is the clock read that each mark needs at least.
 
+use crate::cpu;
 use criterion::Criterion;
 use harness::Comparison;
 use perf_profile::{Profiler, profile};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Marks of each round: two statements and the loop's head.
 const MARKS: u64 = 3;
@@ -44,9 +45,7 @@ fn one_clock_read(rounds: u64) -> u64 {
 fn time(iterations: u64, work: fn(u64) -> u64) -> Duration {
     let rounds = iterations.div_ceil(MARKS);
     let expected = plain(rounds);
-    let start = Instant::now();
-    assert_eq!(work(rounds), expected);
-    start.elapsed()
+    cpu::of(|| assert_eq!(work(rounds), expected))
 }
 
 /// One iteration is one statement.

@@ -3,15 +3,21 @@ use super::lane::{Node, Slot, add};
 use crate::memory::{Mark, is_installed};
 use crate::ticks;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::thread::LocalKey;
 use std::time::Duration;
 
-/// What is recorded: one of the three below. One word, so that a span reads it once.
+/// What is recorded, and how: one of the three below. One word, so that a span reads it once.
 static RECORDED: AtomicU8 = AtomicU8::new(NOTHING);
 const NOTHING: u8 = 0;
+/// Time alone, by the processor's counter.
 const TIME: u8 = 1;
-const TIME_AND_MEMORY: u8 = 2;
+/// Memory as well, or time by another clock.
+const MORE: u8 = 2;
+
+/// Whether spans count what is allocated in them.
+static MEMORY: AtomicBool = AtomicBool::new(false);
 
 /// From how many ticks on a poll is slow.
 static SLOW_POLL: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -30,11 +36,24 @@ static SLOW_POLL: AtomicU64 = AtomicU64::new(u64::MAX);
 #[derive(Debug)]
 #[must_use = "a span that is dropped at once measures nothing"]
 pub struct Span {
-    node: Option<&'static Node>,
-    started: u64,
-    memory: Option<Mark>,
+    state: State,
     /// A span ends on the thread that it started on.
     bound: PhantomData<*const ()>,
+}
+
+/// The usual case is apart from all others, so that neither end of it asks for anything twice.
+#[derive(Debug)]
+enum State {
+    Nothing,
+    Time {
+        node: &'static Node,
+        started: u64,
+    },
+    More {
+        node: &'static Node,
+        started: u64,
+        memory: Option<Mark>,
+    },
 }
 
 /// Times the rest of the enclosing block under a name of its own.
@@ -74,84 +93,113 @@ macro_rules! span {
 /// Always inlined: only then does the compiler know the slot, and reads it without a call.
 #[inline(always)]
 pub fn enter(callsite: &'static Callsite, slot: &'static LocalKey<Slot>) -> Span {
-    let recorded = RECORDED.load(Relaxed);
-    if recorded == NOTHING {
-        return Span::NOTHING;
+    match RECORDED.load(Relaxed) {
+        NOTHING => Span::NOTHING,
+        TIME => Node::of(callsite, slot).map_or(Span::NOTHING, |node| {
+            node.enter();
+            Span::new(State::Time {
+                node,
+                started: ticks::counter(),
+            })
+        }),
+        _ => Span::more(Node::of(callsite, slot)),
     }
-    Span::start(Node::of(callsite, slot), recorded)
 }
 
 impl Span {
-    const NOTHING: Self = Self {
-        node: None,
-        started: 0,
-        memory: None,
-        bound: PhantomData,
-    };
+    const NOTHING: Self = Self::new(State::Nothing);
 
     #[inline(always)]
-    fn start(node: Option<&'static Node>, recorded: u8) -> Self {
+    const fn new(state: State) -> Self {
+        Self {
+            state,
+            bound: PhantomData,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn more(node: Option<&'static Node>) -> Self {
         let Some(node) = node else {
             return Self::NOTHING;
         };
         node.enter();
-        Self {
-            node: Some(node),
-            memory: (recorded == TIME_AND_MEMORY).then(Mark::start),
+        Self::new(State::More {
+            node,
+            memory: records_memory().then(Mark::start),
             started: ticks::now(),
-            bound: PhantomData,
+        })
+    }
+
+    #[inline]
+    const fn started(&self) -> Option<(&'static Node, u64)> {
+        match self.state {
+            State::Nothing => None,
+            State::Time { node, started } | State::More { node, started, .. } => {
+                Some((node, started))
+            }
         }
     }
 
     /// Whether the call is counted.
     #[inline]
     pub(crate) const fn is_recorded(&self) -> bool {
-        self.node.is_some()
+        self.started().is_some()
     }
 
     /// This span, or if it records nothing, one of the function that `node` is of, paused or not.
     #[inline]
     pub(super) fn or_again(self, node: &'static Node) -> Self {
-        if self.node.is_some() {
+        if self.is_recorded() {
             return self;
         }
-        Self::start(node.again(), RECORDED.load(Relaxed))
+        Self::more(node.again())
     }
 
     /// Makes this the span of a poll.
     #[inline]
     pub(super) fn begin_poll(&self) {
-        if let Some(node) = self.node {
-            node.begin_poll(self.started);
+        if let Some((node, started)) = self.started() {
+            node.begin_poll(started);
         }
     }
 
     /// Ends one poll of a future instead of a whole call; tells where and how long it ran.
     #[inline]
     pub(super) fn end_poll(&mut self) -> Option<Poll> {
-        let node = self.node.take()?;
-        let ended = ticks::now();
-        let busy = ended.saturating_sub(self.started);
+        let (node, started, ended) = match mem::replace(&mut self.state, State::Nothing) {
+            State::Nothing => return None,
+            State::Time { node, started } => (node, started, ticks::counter()),
+            State::More {
+                node,
+                started,
+                memory,
+            } => {
+                let ended = ticks::now();
+                count_memory(node, memory);
+                (node, started, ended)
+            }
+        };
+        let busy = ended.saturating_sub(started);
         add(&node.busy, busy);
         add(&node.polls, 1);
         if busy >= SLOW_POLL.load(Relaxed) {
             add(&node.slow_polls, 1);
         }
         node.end_poll();
-        self.end_memory(node);
         node.leave();
         Some(Poll {
             node,
-            started: self.started,
+            started,
             ended,
         })
     }
+}
 
-    #[inline]
-    fn end_memory(&mut self, node: &Node) {
-        if let Some(mark) = self.memory.take() {
-            node.memory.add_exclusive(mark.end());
-        }
+#[inline]
+fn count_memory(node: &Node, memory: Option<Mark>) {
+    if let Some(mark) = memory {
+        node.memory.add_exclusive(mark.end());
     }
 }
 
@@ -163,16 +211,35 @@ pub(super) struct Poll {
 }
 
 impl Drop for Span {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        let Some(node) = self.node else { return };
-        let busy = ticks::now().saturating_sub(self.started);
-        add(&node.calls, 1);
-        add(&node.busy, busy);
-        node.record_latency(busy);
-        self.end_memory(node);
-        node.leave();
+        match self.state {
+            State::Nothing => {}
+            State::Time { node, started } => end_call(node, started, ticks::counter()),
+            State::More {
+                node,
+                started,
+                memory,
+            } => end_more(node, started, memory),
+        }
     }
+}
+
+#[inline(always)]
+fn end_call(node: &'static Node, started: u64, ended: u64) {
+    let busy = ended.saturating_sub(started);
+    add(&node.calls, 1);
+    add(&node.busy, busy);
+    node.record_latency(busy);
+    node.leave();
+}
+
+#[cold]
+#[inline(never)]
+fn end_more(node: &'static Node, started: u64, memory: Option<Mark>) {
+    let ended = ticks::now();
+    count_memory(node, memory);
+    end_call(node, started, ended);
 }
 
 pub(crate) fn is_recording() -> bool {
@@ -181,7 +248,7 @@ pub(crate) fn is_recording() -> bool {
 
 /// Whether spans count what is allocated in them.
 pub(crate) fn records_memory() -> bool {
-    RECORDED.load(Relaxed) == TIME_AND_MEMORY
+    MEMORY.load(Relaxed)
 }
 
 pub(crate) fn set_slow_poll(threshold: Duration) {
@@ -189,10 +256,12 @@ pub(crate) fn set_slow_poll(threshold: Duration) {
 }
 
 pub(crate) fn set_recording(on: bool) {
-    let recorded = match (on, is_installed()) {
+    let memory = is_installed();
+    MEMORY.store(memory, Relaxed);
+    let recorded = match (on, !memory && ticks::by_counter()) {
         (false, _) => NOTHING,
-        (true, false) => TIME,
-        (true, true) => TIME_AND_MEMORY,
+        (true, true) => TIME,
+        (true, false) => MORE,
     };
     RECORDED.store(recorded, Relaxed);
 }
