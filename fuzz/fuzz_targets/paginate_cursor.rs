@@ -1,4 +1,4 @@
-//! Any bytes as a cursor: a signed one is never accepted, a plain one with a true head but any values
+//! Any bytes as a cursor: a signed or sealed one is never accepted, a plain one with a true head but any values
 //! leads to a page or to an error with status 400.
 
 #![no_main]
@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use futures_util::FutureExt as _;
 use libfuzzer_sys::fuzz_target;
-use perf_paginate::{CursorCodec, Field, PageQuery, Paginator, Plain, Schema, Signed, SliceSource};
+use perf_paginate::{
+    CursorCodec, Field, PageQuery, Paginator, Plain, Schema, Sealed, Signed, SliceSource,
+};
 use std::sync::LazyLock;
 
 type Row = (i64, Option<String>);
@@ -15,6 +17,9 @@ type Rows = Paginator<SliceSource<Row>>;
 
 static SIGNED: LazyLock<Rows> = LazyLock::new(|| {
     paginator(Signed::new(b"a key of thirty-two bytes, at least").expect("long enough"))
+});
+static SEALED: LazyLock<Rows> = LazyLock::new(|| {
+    paginator(Sealed::new(b"a key of thirty-two bytes, at least").expect("long enough"))
 });
 static PLAIN: LazyLock<Rows> = LazyLock::new(|| paginator(Plain));
 /// What every cursor of the query starts with: header, flags and bindings.
@@ -48,8 +53,11 @@ fuzz_target!(|bytes: &[u8]| {
         BASE64.encode(bytes),
         String::from_utf8_lossy(bytes).into_owned(),
     ] {
-        let error = SIGNED.check(&query().cursor(token)).expect_err("forged");
-        assert_eq!(error.status(), 400);
+        for protected in [&SIGNED, &SEALED] {
+            let query = query().cursor(token.as_str());
+            let error = protected.check(&query).expect_err("forged");
+            assert_eq!(error.status(), 400);
+        }
     }
     let token = BASE64.encode([HEAD.as_slice(), bytes].concat());
     let page = PLAIN

@@ -87,8 +87,13 @@ impl Condition {
     /// of their parts or list items.
     pub(crate) fn fingerprint(&self) -> [u8; 8] {
         let mut bytes = Vec::new();
-        self.node.encode(&mut bytes);
+        self.encode(&mut bytes);
         cursor::hash(&bytes)
+    }
+
+    /// Appends a form that two conditions share only if they mean the same.
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        self.node.encode(bytes);
     }
 }
 

@@ -5,9 +5,12 @@
 //! hashes: with any other it is refused, because its position would mean something else. Hashes are of
 //! the checked request, not of its text, so that a list in another order is no mismatch.
 //!
-//! A [`CursorCodec`] protects the whole: [`Signed`] against forgery, [`Plain`] not at all.
+//! A [`CursorCodec`] protects the whole: [`Signed`] against forgery, [`Sealed`] against reading too, [`Plain`] not at
+//! all.
 
+mod lifetime;
 mod plain;
+mod sealed;
 mod signed;
 
 use crate::error::{Binding, CursorFault, Error};
@@ -20,6 +23,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 pub use plain::Plain;
+pub use sealed::Sealed;
 pub use signed::Signed;
 
 /// An opaque position, as a client holds it: at most 1 KiB of URL-safe text.

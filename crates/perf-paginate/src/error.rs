@@ -36,6 +36,12 @@ pub enum Error {
         /// The field's name.
         field: String,
     },
+    /// The field is named twice among those to show.
+    #[error("field {field:?} is asked for twice")]
+    RepeatedField {
+        /// The field's name.
+        field: String,
+    },
     /// The field may not be filtered by.
     #[error("field {field:?} cannot be filtered by")]
     NotFilterable {
@@ -49,6 +55,14 @@ pub enum Error {
         field: String,
         /// The operator asked for.
         operator: FilterOp,
+    },
+    /// The field may not be aggregated, or not so.
+    #[error("field {field:?} cannot be aggregated by {measure}")]
+    NotAggregatable {
+        /// The field's name.
+        field: String,
+        /// What was asked of it.
+        measure: &'static str,
     },
     /// There is no such operator.
     #[error("there is no operator {operator:?}")]

@@ -1,19 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod advice;
+mod aggregate;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod condition;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod connection;
 mod cursor;
 mod error;
+mod export;
 mod filter;
+#[cfg(all(doctest, feature = "macros", feature = "sqlite"))]
+mod guide;
 mod limits;
 mod links;
 mod order;
 mod page;
 mod paginator;
 mod query;
+mod record;
+mod relation;
 mod request;
 mod schema;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -22,11 +31,18 @@ mod source;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod statement;
 mod stream;
+#[cfg(feature = "utoipa")]
+mod utoipa;
 mod value;
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use advice::{IndexAdvice, Seek};
+pub use aggregate::{AggregateQuery, AggregateSource, Aggregation, Group, Measure};
 pub use condition::Condition;
-pub use cursor::{Cursor, CursorCodec, Plain, Signed};
+pub use connection::{Connection, ConnectionInfo, Edge};
+pub use cursor::{Cursor, CursorCodec, Plain, Sealed, Signed};
 pub use error::{Binding, CursorFault, Error};
+pub use export::{Checkpoint, Export, Recovery};
 pub use filter::{Filter, FilterOp};
 pub use limits::Limits;
 pub use order::{Direction, Nulls, SortKey, TotalOrder};
@@ -60,14 +76,19 @@ pub use paginator::Paginator;
 #[cfg(feature = "macros")]
 pub use perf_macros::Resource;
 pub use query::PageQuery;
+pub use record::Record;
+pub use relation::{Loader, Related};
 pub use request::PageRequest;
 pub use schema::{Field, Resource, Schema, SchemaBuilder};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use seek::SeekForm;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub use source::{Backend, SqlSource};
-pub use source::{Origin, PageSource, Position, Selection, SliceSource};
-pub use value::{FieldValue, Kind, Timestamp, Value};
+pub use source::{Backend, Exclusive, Runner, SqlSource};
+pub use source::{Batch, Origin, PageSource, Position, Selection, SliceSource};
+#[cfg(feature = "cache")]
+pub use source::{Cached, Counted};
+pub use stream::PageStream;
+pub use value::{Decimal, FieldValue, Kind, Timestamp, Value};
 
 /// What derived code names. Not part of the public interface.
 #[doc(hidden)]

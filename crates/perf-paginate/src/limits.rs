@@ -26,6 +26,8 @@ pub struct Limits {
     pub max_filter_depth: usize,
     /// Most items of a list in a filter: 100.
     pub max_list: usize,
+    /// Most groups of an aggregation: 1,000.
+    pub max_groups: usize,
     /// Longest text or bytes in a filter, in bytes: 1,000. Databases refuse patterns far longer.
     pub max_value: usize,
     /// Longest cursor, in characters: 1,024. A longer one is refused, and not made:
@@ -43,6 +45,7 @@ impl Default for Limits {
             max_conditions: 20,
             max_filter_depth: 4,
             max_list: 100,
+            max_groups: 1_000,
             max_value: 1_000,
             max_cursor: 1_024,
         }

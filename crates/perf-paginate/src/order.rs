@@ -174,6 +174,19 @@ impl TotalOrder {
         Ok(Self { keys })
     }
 
+    /// The order of the resource's key alone.
+    pub(crate) fn by_key(layout: &Layout) -> Self {
+        let key = |field: &usize| OrderKey {
+            field: *field,
+            descending: false,
+            nulls_first: false,
+            nullable: false,
+        };
+        Self {
+            keys: layout.key.iter().map(key).collect(),
+        }
+    }
+
     pub(crate) fn keys(&self) -> &[OrderKey] {
         &self.keys
     }
@@ -181,13 +194,8 @@ impl TotalOrder {
     /// The same rows from last to first.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let reverse = |key: &OrderKey| OrderKey {
-            descending: !key.descending,
-            nulls_first: key.nullable && !key.nulls_first,
-            ..*key
-        };
         Self {
-            keys: self.keys.iter().map(reverse).collect(),
+            keys: self.keys.iter().map(|key| key.reversed()).collect(),
         }
     }
 
@@ -220,6 +228,14 @@ impl TotalOrder {
 }
 
 impl OrderKey {
+    pub(crate) const fn reversed(self) -> Self {
+        Self {
+            descending: !self.descending,
+            nulls_first: self.nullable && !self.nulls_first,
+            ..self
+        }
+    }
+
     fn compare(self, a: &Value, b: &Value) -> Ordering {
         match (a.is_null(), b.is_null()) {
             (true, true) => Ordering::Equal,

@@ -46,6 +46,8 @@ pub enum Total {
     Exact(u64),
     /// Counting stopped here.
     AtLeast(u64),
+    /// What the database's planner expects, from its statistics.
+    Estimated(u64),
     /// Not counted.
     #[default]
     Unknown,
@@ -61,6 +63,12 @@ pub enum CountMode {
     Exact,
     /// Up to this many, so that the cost has a bound.
     Capped(u64),
+    /// Not counted but estimated by PostgreSQL's, MySQL's or MariaDB's planner, from statistics that no row is read
+    /// for. Where nothing estimates, as `Capped(10_000)`.
+    ///
+    /// PostgreSQL's estimate is as good as its last `ANALYZE`. MariaDB's and MySQL's may be off by half even on
+    /// a fresh table: show it as "about", never compute with it.
+    Estimated,
 }
 
 impl<T> Page<T> {

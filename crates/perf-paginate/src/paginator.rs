@@ -1,3 +1,5 @@
+mod view;
+
 use crate::condition::{Author, Condition};
 use crate::cursor::{self, Cursor, CursorCodec, Place};
 use crate::error::Error;
@@ -6,12 +8,14 @@ use crate::limits::Limits;
 use crate::order::TotalOrder;
 use crate::page::{CountMode, Page, PageInfo, Total};
 use crate::query::PageQuery;
-use crate::request::{Checker, PageRequest, Start};
-use crate::source::{Origin, PageSource, Position, Selection};
+use crate::record::Record;
+use crate::request::{COUNT_CAP, Checker, PageRequest, Start};
+use crate::source::{Batch, Origin, PageSource, Position, Selection};
 use crate::value::Value;
 use std::fmt;
 use std::slice;
 use std::sync::Arc;
+use view::{Sparse, View, Whole};
 
 /// Checks queries and fetches pages. Clones share the source.
 ///
@@ -98,6 +102,14 @@ impl<S: PageSource> Paginator<S> {
         &self.source
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn restriction(&self) -> &Condition {
+        &self.restriction
+    }
+
     /// Checks a query without asking the source.
     ///
     /// # Errors
@@ -140,12 +152,64 @@ impl<S: PageSource> Paginator<S> {
     ///
     /// Dropping the future abandons the read and changes nothing.
     pub async fn fetch(&self, request: &PageRequest) -> Result<Page<S::Item>, Error> {
+        self.fetch_as(&Whole, request).await
+    }
+
+    /// Checks a query and fetches the fields it asks for, or all declared ones, of a page's rows. A source in a
+    /// database reads no other columns but those that order the rows.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_paginate::{Field, PageQuery, Paginator, Plain, Schema, SliceSource};
+    ///
+    /// let schema = Schema::builder("squares")
+    ///     .field(Field::new("root", |n: &i64| *n).sortable())
+    ///     .field(Field::new("square", |n: &i64| n * n))
+    ///     .key(["root"])
+    ///     .build()?;
+    /// let paginator = Paginator::new(SliceSource::new(schema, vec![1, 2, 3]), Plain);
+    ///
+    /// let page = paginator.records(&PageQuery::parse("fields=square&sort=-root&size=1")?).await?;
+    /// assert_eq!(serde_json::to_string(&page.items)?, r#"[{"square":9}]"#);
+    /// assert!(page.info.next.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Paginator::page`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    pub async fn records(&self, query: &PageQuery) -> Result<Page<Record>, Error> {
+        let request = self.check(query)?;
+        let layout = self.source.schema().layout();
+        let all: Vec<usize>;
+        let shown = match &request.fields {
+            Some(fields) => fields,
+            None => {
+                all = (0..layout.fields.len()).collect();
+                &all
+            }
+        };
+        let sparse = Sparse::new(layout, shown, &request.order);
+        self.fetch_as(&sparse, &request).await
+    }
+
+    async fn fetch_as<V: View<S>>(
+        &self,
+        view: &V,
+        request: &PageRequest,
+    ) -> Result<Page<V::Row>, Error> {
         if !self.has_checked(request) {
             return Err(Error::ForeignRequest);
         }
-        let stretch = self.stretch(request).await?;
+        let stretch = self.stretch(view, request).await?;
         let total = self.total(request, &stretch).await?;
-        let info = self.info(request, &stretch);
+        let info = self.info(view, request, &stretch);
         Ok(Page {
             items: stretch.rows,
             info,
@@ -161,31 +225,65 @@ impl<S: PageSource> Paginator<S> {
             && request.restriction == self.restriction.fingerprint()
     }
 
+    /// A cursor past `row`, unless its sort values exceed one.
+    pub(crate) fn cursor_after(&self, request: &PageRequest, row: &S::Item) -> Option<Cursor> {
+        self.cursor(&Whole, request, false, Some(row))
+    }
+
+    /// The values after which a cursor of the same request leads forward.
+    pub(crate) fn place(
+        &self,
+        request: &PageRequest,
+        cursor: &Cursor,
+    ) -> Result<Vec<Value>, Error> {
+        let max = self.limits.max_cursor;
+        let unbound = cursor::read(&*self.codec, &request.bound, cursor, max)?;
+        let layout = self.source.schema().layout();
+        match unbound.place(layout, request.order.keys())? {
+            Place {
+                backward: false,
+                values: Some(values),
+            } => Ok(values),
+            _ => Err(Error::ConflictingStart),
+        }
+    }
+
     /// The rows that follow `place` in the order, without asking what precedes.
     pub(crate) async fn following(
         &self,
         request: &PageRequest,
         place: Option<&[Value]>,
-    ) -> Result<Vec<S::Item>, Error> {
+    ) -> Result<Batch<S::Item>, Error> {
         let from = place.map_or(Origin::Beginning, |values| {
             Origin::At(Position {
                 values,
                 inclusive: false,
             })
         });
-        self.rows(request, &request.order, from, request.size.into())
-            .await
+        let selection = Selection {
+            condition: &request.condition,
+            order: &request.order,
+            from,
+            limit: request.size.into(),
+        };
+        self.source.batch(&selection).await
     }
 
-    async fn stretch(&self, request: &PageRequest) -> Result<Stretch<S::Item>, Error> {
+    async fn stretch<V: View<S>>(
+        &self,
+        view: &V,
+        request: &PageRequest,
+    ) -> Result<Stretch<V::Row>, Error> {
         let (origin, backward) = request.origin();
         let order = if backward {
             &request.order.reversed()
         } else {
             &request.order
         };
-        let mut rows = self.rows(request, order, origin, request.reach()).await?;
-        let behind = self.behind(request, origin, order, &mut rows).await?;
+        let mut rows = self
+            .rows(view, request, order, origin, request.reach())
+            .await?;
+        let behind = self.behind(view, request, order, &mut rows).await?;
         let size = usize::try_from(request.size).unwrap_or(usize::MAX);
         let ahead = rows.len() > size;
         rows.truncate(size);
@@ -205,21 +303,21 @@ impl<S: PageSource> Paginator<S> {
     }
 
     /// Whether rows lie behind the origin. Takes the origin's own row off `rows`.
-    async fn behind(
+    async fn behind<V: View<S>>(
         &self,
+        view: &V,
         request: &PageRequest,
-        origin: Origin<'_>,
         order: &TotalOrder,
-        rows: &mut Vec<S::Item>,
+        rows: &mut Vec<V::Row>,
     ) -> Result<bool, Error> {
-        let (order, from) = match origin {
+        let (order, from) = match request.origin().0 {
             Origin::Beginning => return Ok(false),
             Origin::Skipping(offset) if offset == 0 || !rows.is_empty() => return Ok(offset > 0),
             Origin::Skipping(_) => (order.clone(), Origin::Beginning),
             Origin::At(position) => {
                 if rows
                     .first()
-                    .is_some_and(|row| self.is_at(order, position.values, row))
+                    .is_some_and(|row| self.is_at(view, order, position.values, row))
                 {
                     rows.remove(0);
                     return Ok(true);
@@ -234,42 +332,45 @@ impl<S: PageSource> Paginator<S> {
                 )
             }
         };
-        let found = self.rows(request, &order, from, 1).await?;
+        let found = self.rows(view, request, &order, from, 1).await?;
         Ok(!found.is_empty())
     }
 
     /// Whether `row` is the one with the order's key as in `values`.
-    fn is_at(&self, order: &TotalOrder, values: &[Value], row: &S::Item) -> bool {
+    fn is_at<V: View<S>>(
+        &self,
+        view: &V,
+        order: &TotalOrder,
+        values: &[Value],
+        row: &V::Row,
+    ) -> bool {
         let schema = self.source.schema();
         let mut keys = order.keys().iter().zip(values);
         keys.all(|(key, value)| {
-            !schema.layout().key.contains(&key.field) || schema.read(row, key.field) == *value
+            !schema.layout().key.contains(&key.field)
+                || view.value(schema, row, key.field) == *value
         })
     }
 
-    async fn rows(
+    async fn rows<V: View<S>>(
         &self,
+        view: &V,
         request: &PageRequest,
         order: &TotalOrder,
         from: Origin<'_>,
         limit: u64,
-    ) -> Result<Vec<S::Item>, Error> {
+    ) -> Result<Vec<V::Row>, Error> {
         let condition = &request.condition;
-        self.source
-            .rows(&Selection {
-                condition,
-                order,
-                from,
-                limit,
-            })
-            .await
+        let selection = Selection {
+            condition,
+            order,
+            from,
+            limit,
+        };
+        view.rows(&self.source, &selection).await
     }
 
-    async fn total(
-        &self,
-        request: &PageRequest,
-        stretch: &Stretch<S::Item>,
-    ) -> Result<Total, Error> {
+    async fn total<R>(&self, request: &PageRequest, stretch: &Stretch<R>) -> Result<Total, Error> {
         if let (Start::Offset(offset), false, false) =
             (&request.start, stretch.has_next, stretch.rows.is_empty())
         {
@@ -283,20 +384,31 @@ impl<S: PageSource> Paginator<S> {
                 .count(&request.condition, None)
                 .await
                 .map(Total::Exact),
-            CountMode::Capped(cap) => {
-                let cap = cap.min(MAX_CAP);
-                let at_most = Some(cap + 1);
-                let rows = self.source.count(&request.condition, at_most).await?;
-                Ok(if rows > cap {
-                    Total::AtLeast(cap)
-                } else {
-                    Total::Exact(rows)
-                })
-            }
+            CountMode::Capped(cap) => self.capped(request, cap).await,
+            CountMode::Estimated => match self.source.estimate(&request.condition).await? {
+                Some(rows) => Ok(Total::Estimated(rows)),
+                None => self.capped(request, COUNT_CAP).await,
+            },
         }
     }
 
-    fn info(&self, request: &PageRequest, stretch: &Stretch<S::Item>) -> PageInfo {
+    async fn capped(&self, request: &PageRequest, cap: u64) -> Result<Total, Error> {
+        let cap = cap.min(MAX_CAP);
+        let at_most = Some(cap + 1);
+        let rows = self.source.count(&request.condition, at_most).await?;
+        Ok(if rows > cap {
+            Total::AtLeast(cap)
+        } else {
+            Total::Exact(rows)
+        })
+    }
+
+    fn info<V: View<S>>(
+        &self,
+        view: &V,
+        request: &PageRequest,
+        stretch: &Stretch<V::Row>,
+    ) -> PageInfo {
         let offset = match request.start {
             Start::Offset(offset) => Some(offset),
             Start::Place(_) => None,
@@ -308,7 +420,7 @@ impl<S: PageSource> Paginator<S> {
                 stretch.rows.last()
             };
             exists
-                .then(|| self.cursor(request, backward, row))
+                .then(|| self.cursor(view, request, backward, row))
                 .flatten()
         };
         PageInfo {
@@ -323,13 +435,18 @@ impl<S: PageSource> Paginator<S> {
 
     /// A cursor past `row`, unless its sort values exceed one. Beside an empty page lie all rows there are,
     /// so the walk back from it starts at their edge.
-    fn cursor(
+    fn cursor<V: View<S>>(
         &self,
+        view: &V,
         request: &PageRequest,
         backward: bool,
-        row: Option<&S::Item>,
+        row: Option<&V::Row>,
     ) -> Option<Cursor> {
-        let values = row.map(|row| request.order.values_of(self.source.schema(), row));
+        let schema = self.source.schema();
+        let values = row.map(|row| {
+            let keys = request.order.keys().iter();
+            keys.map(|key| view.value(schema, row, key.field)).collect()
+        });
         let place = Place { backward, values };
         cursor::write(&*self.codec, &request.bound, &place, self.limits.max_cursor)
     }

@@ -7,6 +7,7 @@ use crate::order::SortKey;
 use crate::page::CountMode;
 use parameters::{Parameters, wrong};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
 /// What a client asks for, unchecked.
 ///
@@ -27,8 +28,11 @@ pub struct PageQuery {
     pub(crate) page: Option<u64>,
     pub(crate) offset: Option<u64>,
     pub(crate) cursor: Option<Cursor>,
+    /// Where a cursor leads, whatever it was made for: backward, or forward.
+    pub(crate) backward: Option<bool>,
     pub(crate) last: bool,
     pub(crate) count: Option<CountMode>,
+    pub(crate) fields: Option<Vec<Cow<'static, str>>>,
 }
 
 impl PageQuery {
@@ -48,6 +52,7 @@ impl PageQuery {
     /// | `sort_by=name&sort_order=desc` | the same in other words |
     /// | `filter[origin]=JFK`, `filter[delay][gte]=60` | conditions, which must all hold |
     /// | `filter[origin][in]=JFK,EWR` | one of a list |
+    /// | `fields=name,created_at` | what [`Paginator::records`](crate::Paginator::records) shows of a row |
     /// | `filters={"delay": {"operator": "gte", "value": 60}}` | the same as JSON |
     ///
     /// Other parameters are the application's own and are ignored.
@@ -153,13 +158,42 @@ impl PageQuery {
     #[must_use]
     pub fn cursor(mut self, cursor: impl Into<Cursor>) -> Self {
         self.cursor = Some(cursor.into());
+        self.backward = None;
         self
+    }
+
+    /// Starts after the row of `cursor`, whichever way the cursor led.
+    #[must_use]
+    pub fn after(self, cursor: impl Into<Cursor>) -> Self {
+        Self {
+            backward: Some(false),
+            ..self.cursor(cursor)
+        }
+    }
+
+    /// Ends before the row of `cursor`, whichever way the cursor led.
+    #[must_use]
+    pub fn before(self, cursor: impl Into<Cursor>) -> Self {
+        Self {
+            backward: Some(true),
+            ..self.cursor(cursor)
+        }
     }
 
     /// The last page: as many of the last rows as a page holds.
     #[must_use]
     pub const fn last(mut self) -> Self {
         self.last = true;
+        self
+    }
+
+    /// What [`Paginator::records`](crate::Paginator::records) shows of a row: these fields, in this order.
+    #[must_use]
+    pub fn fields<N: Into<Cow<'static, str>>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.fields = Some(names.into_iter().map(Into::into).collect());
         self
     }
 

@@ -17,6 +17,8 @@ pub struct PageRequest {
     pub(crate) condition: Condition,
     pub(crate) start: Start,
     pub(crate) size: u32,
+    /// What is shown of a row; everything where nothing is said.
+    pub(crate) fields: Option<Vec<usize>>,
     pub(crate) count: CountMode,
     pub(crate) bound: Bound,
     /// The restriction that the condition includes, by its fingerprint.
@@ -94,7 +96,7 @@ pub(crate) struct Checker<'a> {
 }
 
 /// How far an offset page counts unless told otherwise.
-const COUNT_CAP: u64 = 10_000;
+pub(crate) const COUNT_CAP: u64 = 10_000;
 
 impl Checker<'_> {
     pub(crate) fn check(&self, query: &PageQuery) -> Result<PageRequest, Error> {
@@ -115,6 +117,7 @@ impl Checker<'_> {
             condition,
             start,
             size,
+            fields: self.fields(query)?,
             count,
             bound,
             restriction: self.restriction.fingerprint(),
@@ -124,6 +127,23 @@ impl Checker<'_> {
     fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
         let asked = Condition::resolve(self.layout, &query.filters, Author::Client, self.limits)?;
         Ok(self.restriction.and(&asked))
+    }
+
+    fn fields(&self, query: &PageQuery) -> Result<Option<Vec<usize>>, Error> {
+        let Some(names) = &query.fields else {
+            return Ok(None);
+        };
+        let mut fields = Vec::with_capacity(names.len().min(self.layout.fields.len()));
+        for name in names {
+            let field = self.layout.find(name)?;
+            if fields.contains(&field) {
+                return Err(Error::RepeatedField {
+                    field: name.to_string(),
+                });
+            }
+            fields.push(field);
+        }
+        Ok(Some(fields))
     }
 
     fn size(&self, query: &PageQuery) -> Result<u32, Error> {
@@ -180,7 +200,9 @@ impl Checker<'_> {
             (None, Some(offset), None, false) => self.offset(offset).map(Start::Offset),
             (None, None, Some(cursor), false) => {
                 let unbound = cursor::read(self.codec, bound, cursor, self.limits.max_cursor)?;
-                Ok(Start::Place(unbound.place(self.layout, order.keys())?))
+                let mut place = unbound.place(self.layout, order.keys())?;
+                place.backward = query.backward.unwrap_or(place.backward);
+                Ok(Start::Place(place))
             }
             _ => Err(Error::ConflictingStart),
         }

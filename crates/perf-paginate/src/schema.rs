@@ -65,12 +65,33 @@ struct Shared<T> {
 pub(crate) struct Layout {
     pub(crate) name: Cow<'static, str>,
     pub(crate) table: Cow<'static, str>,
+    /// Tables whose one matching row, if there is one, is read along.
+    pub(crate) joins: Vec<Join>,
     /// Every column to select.
-    pub(crate) columns: Vec<Cow<'static, str>>,
+    pub(crate) columns: Vec<Selected>,
     /// The columns with a kind, which order, filter or identify rows.
     pub(crate) fields: Vec<Column>,
     /// Positions in `fields` that together are unique.
     pub(crate) key: Vec<usize>,
+}
+
+/// A table with at most one row for each of the resource's.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) table: Cow<'static, str>,
+    /// The resource's column.
+    pub(crate) own: Cow<'static, str>,
+    /// The other table's unique column.
+    pub(crate) other: Cow<'static, str>,
+}
+
+/// A column that every row has.
+#[derive(Clone, Debug)]
+pub(crate) struct Selected {
+    pub(crate) of: Option<Cow<'static, str>>,
+    pub(crate) column: Cow<'static, str>,
+    /// What a row calls it.
+    pub(crate) name: Cow<'static, str>,
 }
 
 impl<T> Schema<T> {
@@ -93,9 +114,10 @@ impl<T> Schema<T> {
         &self.shared.layout.table
     }
 
-    /// Every column that a source selects.
+    /// Every column that a source selects, as a row calls it.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.shared.layout.columns.iter().map(AsRef::as_ref)
+        let columns = self.shared.layout.columns.iter();
+        columns.map(|column| column.name.as_ref())
     }
 
     pub(crate) fn new(layout: Layout, readers: Vec<Reader<T>>) -> Self {
@@ -138,9 +160,15 @@ impl Layout {
         };
         add(&self.name);
         add(&self.table);
+        for join in &self.joins {
+            add(&join.table);
+            add(&join.own);
+            add(&join.other);
+        }
         for field in &self.fields {
             add(&field.name);
             add(&field.column);
+            add(field.of.as_deref().unwrap_or_default());
             add(field.kind.name());
         }
         for position in &self.key {

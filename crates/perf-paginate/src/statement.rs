@@ -5,24 +5,35 @@
 //! value is bound; the text depends on the request's shape alone, so that a connection's cache of
 //! prepared statements holds it.
 //!
+//! The text of a shape is written once: [`Texts`] keeps it, and a request of a known shape only binds.
+//!
 //! Segments become one `UNION ALL` of limited branches where the database runs branches lazily and in
 //! sequence, as PostgreSQL and SQLite do: a branch whose predecessors filled the page is never started.
 //! (A branch with a `LIMIT` is no candidate for PostgreSQL's parallel append.) MySQL and MariaDB
 //! materialise every branch, so there a segment is a statement, run only while the page has room.
 
+mod key;
+mod merge;
 mod predicate;
+mod texts;
 
+use crate::aggregate::Aggregation;
 use crate::condition::Condition;
 use crate::order::{OrderKey, TotalOrder};
-use crate::schema::Layout;
+use crate::schema::{Layout, Selected};
 use crate::seek::{Range, Segment};
 use crate::value::{Kind, Value};
+use key::Key;
+use merge::Item;
 use perf_core::Dialect;
+use std::sync::Arc;
+
+pub(crate) use texts::Texts;
 
 /// SQL text and what to bind, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Statement {
-    pub(crate) sql: String,
+    pub(crate) sql: Arc<str>,
     pub(crate) binds: Vec<Bind>,
 }
 
@@ -41,7 +52,10 @@ pub enum Bind {
 pub(crate) struct Shape<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) layout: &'a Layout,
+    /// What is selected; every column where nothing is said.
+    pub(crate) fields: Option<&'a [usize]>,
     pub(crate) condition: &'a Condition,
+    pub(crate) texts: &'a Texts,
 }
 
 impl Shape<'_> {
@@ -60,86 +74,169 @@ impl Shape<'_> {
 
     /// The first `limit` rows of consecutive segments.
     pub(crate) fn rows(&self, order: &TotalOrder, segments: &[Segment], limit: u64) -> Statement {
-        let mut writer = Writer::new(self);
-        if let [segment] = segments {
-            writer.segment(order, segment, limit);
-            return writer.finish();
-        }
-        for (position, segment) in segments.iter().enumerate() {
-            writer.sql.push_str(if position == 0 {
-                "SELECT * FROM ("
-            } else {
-                " UNION ALL SELECT * FROM ("
-            });
-            writer.segment(order, segment, limit);
-            writer.sql.push_str(") AS s");
-            writer.sql.push_str(&position.to_string());
-        }
-        writer.limit(limit);
-        writer.finish()
+        let mut key = self.key(b'r');
+        key.limit(limit);
+        let merge = self.merge(order);
+        key.merge(merge.as_ref());
+        key.order(order);
+        segments.iter().for_each(|segment| key.segment(segment));
+        self.statement(key, |writer| match merge {
+            Some(merge) => writer.merged(merge, order, segments, limit),
+            None => writer.segments(order, segments, limit),
+        })
     }
 
     /// `limit` rows after the first `offset`.
     pub(crate) fn page(&self, order: &TotalOrder, limit: u64, offset: u64) -> Statement {
-        let mut writer = Writer::new(self);
+        let mut key = self.key(if offset == 0 { b'f' } else { b'o' });
+        key.limit(limit);
+        key.order(order);
         let segment = Segment {
             fixed: Vec::new(),
             range: Range::Whole,
         };
-        writer.deferred(order, &segment, limit, Some(offset));
-        writer.finish()
+        self.statement(key, |writer| {
+            if offset == 0 {
+                writer.direct(order, &segment, limit);
+            } else {
+                writer.deferred(order, &segment, limit, Some(offset));
+            }
+        })
     }
 
     /// How many rows there are, counting at most `at_most`.
     pub(crate) fn count(&self, at_most: Option<u64>) -> Statement {
-        let mut writer = Writer::new(self);
-        match at_most {
+        let mut key = self.key(if at_most.is_some() { b'm' } else { b'c' });
+        key.limit(at_most.unwrap_or_default());
+        self.statement(key, |writer| match at_most {
             None => {
-                writer.sql.push_str("SELECT COUNT(*)");
+                writer.push("SELECT COUNT(*)");
                 writer.source(None, &[]);
             }
             Some(limit) => {
-                writer.sql.push_str("SELECT COUNT(*) FROM (SELECT 1");
+                writer.push("SELECT COUNT(*) FROM (SELECT 1");
                 writer.source(None, &[]);
                 writer.limit(limit);
-                writer.sql.push_str(") AS counted");
+                writer.push(") AS counted");
             }
+        })
+    }
+
+    /// Every row there is, without its columns.
+    pub(crate) fn every(&self) -> Statement {
+        self.statement(self.key(b'e'), |writer| {
+            writer.push("SELECT 1");
+            writer.source(None, &[]);
+        })
+    }
+
+    /// The number of rows, what they share, and their figures.
+    pub(crate) fn aggregate(&self, aggregation: &Aggregation<'_>) -> Statement {
+        let mut key = self.key(b'a');
+        key.aggregation(aggregation);
+        self.statement(key, |writer| {
+            writer.push("SELECT COUNT(*)");
+            if let Some(field) = aggregation.group {
+                writer.push(", ");
+                writer.field(field);
+            }
+            for (measure, field) in aggregation.measures {
+                writer.push(", ");
+                writer.measure(*measure, *field);
+            }
+            writer.source(None, &[]);
+            if let Some(field) = aggregation.group {
+                writer.push(" GROUP BY ");
+                writer.field(field);
+                writer.limit(aggregation.limit);
+            }
+        })
+    }
+
+    fn key(&self, kind: u8) -> Key {
+        let mut key = Key::new(kind);
+        key.fields(self.fields);
+        key.condition(self.condition);
+        key
+    }
+
+    /// What `write` writes, its text taken from `texts` where it is known. Writing it again then only binds.
+    fn statement<'s>(&'s self, key: Key, write: impl FnOnce(&mut Writer<'s>)) -> Statement {
+        let known = self.texts.find(&key);
+        let mut writer = Writer {
+            shape: self,
+            text: known.is_none().then(|| String::with_capacity(256)),
+            binds: Vec::with_capacity(8),
+            item: None,
+            is_outside: false,
+        };
+        write(&mut writer);
+        let sql = match (known, writer.text) {
+            (Some(known), _) => known,
+            (None, text) => self.texts.keep(key, text.unwrap_or_default()),
+        };
+        Statement {
+            sql,
+            binds: writer.binds,
         }
-        writer.finish()
     }
 }
 
 /// Text and parameters under construction.
 struct Writer<'a> {
     shape: &'a Shape<'a>,
-    sql: String,
+    /// `None` where the text is known.
+    text: Option<String>,
     binds: Vec<Bind>,
+    /// What stands for a list that is read item by item.
+    item: Option<Item<'a>>,
+    /// Whether columns are called as rows call them, because their tables are out of sight.
+    is_outside: bool,
 }
 
 impl<'a> Writer<'a> {
-    fn new(shape: &'a Shape<'a>) -> Self {
-        Self {
-            shape,
-            sql: String::with_capacity(256),
-            binds: Vec::new(),
+    fn push(&mut self, text: &str) {
+        if let Some(written) = &mut self.text {
+            written.push_str(text);
         }
     }
 
-    fn finish(self) -> Statement {
-        Statement {
-            sql: self.sql,
-            binds: self.binds,
+    fn number(&mut self, number: usize) {
+        if let Some(written) = &mut self.text {
+            written.push_str(&number.to_string());
         }
+    }
+
+    fn segments(&mut self, order: &TotalOrder, segments: &[Segment], limit: u64) {
+        if let [segment] = segments {
+            return self.segment(order, segment, limit);
+        }
+        for (position, segment) in segments.iter().enumerate() {
+            self.push(if position == 0 {
+                "SELECT * FROM ("
+            } else {
+                " UNION ALL SELECT * FROM ("
+            });
+            self.segment(order, segment, limit);
+            self.push(") AS s");
+            self.number(position);
+        }
+        self.limit(limit);
     }
 
     fn segment(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
-        let sought = !segment.fixed.is_empty() && matches!(segment.range, Range::After { .. });
+        let beside_equality = !segment.fixed.is_empty() || self.item.is_some();
+        let sought = beside_equality && matches!(segment.range, Range::After { .. });
         if sought && !self.shape.dialect.seeks_row_values() {
             return self.deferred(order, segment, limit, None);
         }
+        self.direct(order, segment, limit);
+    }
+
+    fn direct(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
         self.columns();
         self.source(Some(segment), order.keys());
-        self.order_by(&order.keys()[segment.fixed.len()..], &segment.range);
+        self.order_by(&order.keys()[segment.fixed.len()..], segment);
         self.limit(limit);
     }
 
@@ -152,83 +249,121 @@ impl<'a> Writer<'a> {
     fn deferred(&mut self, order: &TotalOrder, segment: &Segment, limit: u64, offset: Option<u64>) {
         let keys = &order.keys()[segment.fixed.len()..];
         self.columns();
-        self.sql.push_str(" FROM ");
+        self.push(" FROM ");
         self.table();
-        self.sql.push_str(" JOIN (SELECT ");
-        self.key();
+        self.push(" JOIN (SELECT ");
+        self.list(", ", &self.shape.layout.key, |writer, field| {
+            writer.field(*field)
+        });
         self.source(Some(segment), order.keys());
-        self.order_by(keys, &segment.range);
+        self.order_by(keys, segment);
         self.limit(limit);
         if let Some(offset) = offset {
-            self.sql.push_str(" OFFSET ");
+            self.push(" OFFSET ");
             self.bind(Value::UInt(offset));
         }
-        self.sql.push_str(") AS seek USING (");
+        self.push(") AS seek USING (");
         self.key();
-        self.sql.push(')');
-        self.order_by(keys, &segment.range);
+        self.push(")");
+        self.joins();
+        self.order_by(keys, segment);
     }
 
     fn columns(&mut self) {
         let layout = self.shape.layout;
-        self.sql.push_str("SELECT ");
-        self.list(", ", &layout.columns, Self::identifier);
+        self.push("SELECT ");
+        match self.shape.fields {
+            Some(fields) => self.list(", ", fields, |writer, field| writer.field(*field)),
+            None => self.list(", ", &layout.columns, Self::selected),
+        }
     }
 
     fn key(&mut self) {
         let layout = self.shape.layout;
-        self.list(", ", &layout.key, |writer, field| writer.field(*field));
+        self.list(", ", &layout.key, |writer, field| {
+            writer.identifier(&layout.fields[*field].column);
+        });
     }
 
     fn table(&mut self) {
-        self.list(".", self.shape.layout.table.split('.'), Self::identifier);
+        self.table_named(&self.shape.layout.table);
+    }
+
+    fn table_named(&mut self, name: &str) {
+        self.list(".", name.split('.'), Self::identifier);
+    }
+
+    fn joins(&mut self) {
+        let layout = self.shape.layout;
+        for join in &layout.joins {
+            self.push(" LEFT JOIN ");
+            self.table_named(&join.table);
+            self.push(" ON ");
+            self.qualified(Some(&join.table), &join.other);
+            self.push(" = ");
+            self.qualified(None, &join.own);
+        }
+    }
+
+    fn selected(&mut self, column: &Selected) {
+        self.qualified(column.of.as_deref(), &column.column);
+        if column.of.is_some() {
+            self.push(" AS ");
+            self.identifier(&column.name);
+        }
+    }
+
+    /// A column of a joined table, or of the resource's own; qualified where there is more than one.
+    fn qualified(&mut self, table: Option<&str>, column: &str) {
+        let layout = self.shape.layout;
+        if !layout.joins.is_empty() {
+            self.table_named(table.unwrap_or(&layout.table));
+            self.push(".");
+        }
+        self.identifier(column);
     }
 
     /// `FROM … WHERE …`
     fn source(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) {
-        self.sql.push_str(" FROM ");
+        self.push(" FROM ");
         self.table();
-        let before = self.sql.len();
+        self.joins();
+        let mut joint = Joint(" WHERE ");
         if *self.shape.condition != Condition::always() {
-            self.conjunction(before);
+            self.push(joint.next());
             self.condition(&self.shape.condition.node);
         }
         let Some(segment) = segment else { return };
         for (value, key) in segment.fixed.iter().zip(keys) {
-            self.conjunction(before);
+            self.push(joint.next());
             self.shared(key, value);
         }
         let keys = &keys[segment.fixed.len()..];
         match &segment.range {
             Range::Whole => {}
             Range::NotNull => {
-                self.conjunction(before);
+                self.push(joint.next());
                 self.field(keys[0].field);
-                self.sql.push_str(" IS NOT NULL");
+                self.push(" IS NOT NULL");
             }
             Range::After {
                 values,
                 form,
                 inclusive,
             } => {
-                self.conjunction(before);
+                self.push(joint.next());
                 self.after(&keys[..values.len()], values, *form, *inclusive);
             }
         }
     }
 
-    fn conjunction(&mut self, before: usize) {
-        self.sql.push_str(if self.sql.len() == before {
-            " WHERE "
-        } else {
-            " AND "
-        });
-    }
-
-    fn order_by(&mut self, keys: &[OrderKey], range: &Range) {
-        self.sql.push_str(" ORDER BY ");
-        let may_be_null = matches!(range, Range::Whole);
+    fn order_by(&mut self, keys: &[OrderKey], segment: &Segment) {
+        self.push(" ORDER BY ");
         let dialect = self.shape.dialect;
+        // The first key's index is plain. One behind it, on PostgreSQL, has its NULLs where the whole groups need them,
+        // and does not match an order that leaves the place open.
+        let may_be_null = matches!(segment.range, Range::Whole)
+            || (dialect == Dialect::Postgres && !segment.fixed.is_empty());
         self.list(", ", keys.iter().enumerate(), |writer, (position, key)| {
             let placed =
                 (position == 0 && !may_be_null) || key.is_natural(dialect.sorts_nulls_last());
@@ -238,18 +373,16 @@ impl<'a> Writer<'a> {
                 dialect.has_nulls_placement() && (dialect != Dialect::Sqlite || position == 0);
             if !placed && !in_words {
                 writer.field(key.field);
-                writer.sql.push_str(if key.nulls_first {
+                writer.push(if key.nulls_first {
                     " IS NULL DESC, "
                 } else {
                     " IS NULL, "
                 });
             }
             writer.field(key.field);
-            writer
-                .sql
-                .push_str(if key.descending { " DESC" } else { "" });
+            writer.push(if key.descending { " DESC" } else { "" });
             if !placed && in_words {
-                writer.sql.push_str(if key.nulls_first {
+                writer.push(if key.nulls_first {
                     " NULLS FIRST"
                 } else {
                     " NULLS LAST"
@@ -259,18 +392,27 @@ impl<'a> Writer<'a> {
     }
 
     fn limit(&mut self, limit: u64) {
-        self.sql.push_str(" LIMIT ");
-        self.bind(Value::UInt(limit));
+        self.push(" LIMIT ");
+        if is_usual(limit) {
+            self.push(&limit.to_string());
+        } else {
+            self.bind(Value::UInt(limit));
+        }
     }
 
     fn field(&mut self, field: usize) {
-        self.identifier(&self.shape.layout.fields[field].column);
+        let column = &self.shape.layout.fields[field];
+        match &column.of {
+            Some(_) if self.is_outside => self.identifier(&column.name),
+            None if self.is_outside => self.identifier(&column.column),
+            of => self.qualified(of.as_deref(), &column.column),
+        }
     }
 
     fn identifier(&mut self, name: impl AsRef<str>) {
-        self.shape
-            .dialect
-            .push_identifier(&mut self.sql, name.as_ref());
+        if let Some(written) = &mut self.text {
+            self.shape.dialect.push_identifier(written, name.as_ref());
+        }
     }
 
     fn bind(&mut self, value: Value) {
@@ -278,10 +420,20 @@ impl<'a> Writer<'a> {
     }
 
     fn bind_any(&mut self, bind: Bind) {
+        // As text it would be compared as a floating-point number.
+        let cast = matches!(bind, Bind::Value(Value::Decimal(_)))
+            && matches!(self.shape.dialect, Dialect::MySql | Dialect::MariaDb);
         self.binds.push(bind);
-        self.shape
-            .dialect
-            .push_placeholder(&mut self.sql, self.binds.len());
+        if cast {
+            self.push("CAST(");
+        }
+        if let Some(written) = &mut self.text {
+            let position = self.binds.len();
+            self.shape.dialect.push_placeholder(written, position);
+        }
+        if cast {
+            self.push(" AS DECIMAL(65, 30))");
+        }
     }
 
     fn list<I>(
@@ -292,10 +444,33 @@ impl<'a> Writer<'a> {
     ) {
         for (position, item) in items.into_iter().enumerate() {
             if position > 0 {
-                self.sql.push_str(separator);
+                self.push(separator);
             }
             write(self, item);
         }
+    }
+}
+
+/// Whether a limit belongs to a usual page size, less what is read beyond the page.
+///
+/// PostgreSQL takes a limit that it does not know for a tenth of the table. A plan for all parameters then never
+/// looks as good as one for these, so it plans each time, which takes longer than the page. Of unusual sizes
+/// there are many, and a text for each would fill a connection's cache of statements.
+pub(crate) const fn is_usual(limit: u64) -> bool {
+    matches!(
+        limit,
+        1 | 10..=12 | 20..=22 | 25..=27 | 50..=52 | 100..=102 | 500 | 1_000 | 2_000 | 5_000 | 10_001
+    )
+}
+
+/// What stands before the next condition.
+struct Joint(&'static str);
+
+impl Joint {
+    const fn next(&mut self) -> &'static str {
+        let joint = self.0;
+        self.0 = " AND ";
+        joint
     }
 }
 

@@ -1,26 +1,52 @@
+//! All pages of a query, one after the other.
+//!
+//! As soon as a page has arrived, the next is asked for, so that the database works while its rows are being decoded and
+//! used. That takes no task: the request is sent when the page arrives, and its answer waits in the
+//! connection until somebody wants it.
+
+use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::paginator::Paginator;
 use crate::query::PageQuery;
 use crate::request::{PageRequest, Start};
-use crate::source::PageSource;
+use crate::source::{Batch, PageSource};
 use crate::value::Value;
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use futures_util::{TryStreamExt as _, stream};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-/// A walk in progress: the last row's values, once there is one.
-struct Walk<S> {
+/// All pages of a query, in order, fetched by keyset: the millionth page costs what the first did.
+///
+/// Made by [`Paginator::pages`]. No page is empty, and all but the last are full. Memory holds two. The stream
+/// ends after an error.
+pub struct PageStream<S: PageSource> {
     paginator: Paginator<S>,
-    request: PageRequest,
-    place: Option<Vec<Value>>,
+    request: Arc<PageRequest>,
+    ahead: Ahead<S::Item>,
+}
+
+type Fetched<T> = Result<Batch<T>, Error>;
+
+/// The page after the one that was handed out last.
+enum Ahead<T> {
+    /// Not asked for yet; it follows these values.
+    Unasked(Option<Vec<Value>>),
+    Asked(BoxFuture<'static, Fetched<T>>),
+    Fetched(Fetched<T>),
+    End,
 }
 
 impl<S: PageSource> Paginator<S> {
-    /// Every row of a query, in order, fetched a page at a time by keyset: the millionth page costs what
-    /// the first did.
+    /// Every row of a query, in order, fetched a page at a time by keyset.
     ///
     /// A row that is there throughout and keeps its sort values comes exactly once, whatever is
-    /// inserted, deleted or updated meanwhile. Memory holds one page. The query's own `page`, `offset`,
-    /// `cursor` or `last` is refused, because all rows are meant.
+    /// inserted, deleted or updated meanwhile. The query's own `page`, `offset` or `last` is refused,
+    /// because all rows are meant; a `cursor` that leads forward is where the stream begins.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -53,7 +79,7 @@ impl<S: PageSource> Paginator<S> {
             .try_flatten())
     }
 
-    /// As [`Paginator::items`], a page at a time. No page is empty.
+    /// As [`Paginator::items`], a page at a time.
     ///
     /// # Errors
     ///
@@ -62,44 +88,104 @@ impl<S: PageSource> Paginator<S> {
     /// # Cancel safety
     ///
     /// Dropping the stream, between pages or within a fetch, leaves nothing behind.
-    pub fn pages(
-        &self,
-        query: &PageQuery,
-    ) -> Result<impl Stream<Item = Result<Vec<S::Item>, Error>> + Send + use<S>, Error> {
+    pub fn pages(&self, query: &PageQuery) -> Result<PageStream<S>, Error> {
         let request = self.check(query)?;
-        let whole = matches!(&request.start, Start::Place(place) if place.values.is_none() && !place.backward);
-        if !whole {
-            return Err(Error::ConflictingStart);
-        }
-        let walk = Walk {
-            paginator: self.clone(),
-            request,
-            place: None,
+        let start = match &request.start {
+            Start::Place(place) if !place.backward => place.values.clone(),
+            Start::Place(_) | Start::Offset(_) => return Err(Error::ConflictingStart),
         };
-        Ok(stream::try_unfold(Some(walk), |walk| async move {
-            match walk {
-                Some(walk) => walk.step().await,
-                None => Ok(None),
-            }
-        }))
+        Ok(PageStream {
+            paginator: self.clone(),
+            request: Arc::new(request),
+            ahead: Ahead::Unasked(start),
+        })
     }
 }
 
-impl<S: PageSource> Walk<S> {
-    async fn step(mut self) -> Result<Option<(Vec<S::Item>, Option<Self>)>, Error> {
-        let rows = self
-            .paginator
-            .following(&self.request, self.place.as_deref())
-            .await?;
-        let Some(last) = rows.last() else {
-            return Ok(None);
+impl<S: PageSource> PageStream<S> {
+    /// Fetches so many rows at a time, whatever the query says and a client may ask for.
+    #[must_use]
+    pub fn batch(mut self, rows: NonZeroU32) -> Self {
+        Arc::make_mut(&mut self.request).size = rows.get();
+        self
+    }
+
+    /// Begins after `cursor`.
+    pub(crate) fn after(mut self, cursor: &Cursor) -> Result<Self, Error> {
+        let values = self.paginator.place(&self.request, cursor)?;
+        self.ahead = Ahead::Unasked(Some(values));
+        Ok(self)
+    }
+
+    pub(crate) const fn paginator(&self) -> &Paginator<S> {
+        &self.paginator
+    }
+
+    pub(crate) fn request(&self) -> &PageRequest {
+        &self.request
+    }
+
+    fn ask(&self, place: Option<Vec<Value>>) -> BoxFuture<'static, Fetched<S::Item>> {
+        let (paginator, request) = (self.paginator.clone(), Arc::clone(&self.request));
+        Box::pin(async move { paginator.following(&request, place.as_deref()).await })
+    }
+
+    /// Asks for what follows a row. Sends the request at once.
+    fn ask_ahead(&mut self, last: Vec<Value>, context: &mut Context<'_>) {
+        let mut fetch = self.ask(Some(last));
+        self.ahead = match fetch.as_mut().poll(context) {
+            Poll::Ready(fetched) => Ahead::Fetched(fetched),
+            Poll::Pending => Ahead::Asked(fetch),
         };
-        let full = rows.len() >= usize::try_from(self.request.size).unwrap_or(usize::MAX);
-        self.place = Some(
-            self.request
-                .order
-                .values_of(self.paginator.source().schema(), last),
-        );
-        Ok(Some((rows, full.then_some(self))))
+    }
+
+    /// A page out of what has arrived.
+    fn page(
+        &mut self,
+        mut batch: Batch<S::Item>,
+        context: &mut Context<'_>,
+    ) -> Option<Result<Vec<S::Item>, Error>> {
+        let size = usize::try_from(self.request.size).unwrap_or(usize::MAX);
+        let last = batch.last()?;
+        if batch.len() >= size {
+            self.ask_ahead(last, context);
+        }
+        let page = batch.items();
+        if page.is_err() {
+            self.ahead = Ahead::End;
+        }
+        Some(page)
+    }
+}
+
+impl<S: PageSource> Stream for PageStream<S> {
+    type Item = Result<Vec<S::Item>, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Ahead::Unasked(place) = &mut self.ahead {
+            let place = place.take();
+            self.ahead = Ahead::Asked(self.ask(place));
+        }
+        if let Ahead::Asked(fetch) = &mut self.ahead {
+            let fetched = ready!(fetch.as_mut().poll(context));
+            self.ahead = Ahead::Fetched(fetched);
+        }
+        match std::mem::replace(&mut self.ahead, Ahead::End) {
+            Ahead::Fetched(Ok(batch)) => Poll::Ready(self.page(batch, context)),
+            Ahead::Fetched(Err(error)) => Poll::Ready(Some(Err(error))),
+            Ahead::Unasked(_) | Ahead::Asked(_) | Ahead::End => Poll::Ready(None),
+        }
+    }
+}
+
+/// Nothing in it is pinned: the fetch has a box of its own.
+impl<S: PageSource> Unpin for PageStream<S> {}
+
+impl<S: PageSource + fmt::Debug> fmt::Debug for PageStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageStream")
+            .field("paginator", &self.paginator)
+            .field("request", &self.request)
+            .finish_non_exhaustive()
     }
 }

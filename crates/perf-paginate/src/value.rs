@@ -6,12 +6,17 @@
 
 #[cfg(feature = "chrono")]
 mod chrono;
+mod decimal;
+mod form;
+#[cfg(feature = "decimal")]
+mod rust_decimal;
 mod timestamp;
 #[cfg(feature = "uuid")]
 mod uuid;
 
 use std::cmp::Ordering;
 
+pub use decimal::Decimal;
 pub use timestamp::Timestamp;
 
 /// One value of a row, a filter or a cursor.
@@ -36,6 +41,8 @@ pub enum Value {
     Timestamp(Timestamp),
     /// A UUID, sorted by its bytes.
     Uuid([u8; 16]),
+    /// A decimal number, exact. It can be sorted by.
+    Decimal(Decimal),
 }
 
 /// What a field holds when it is not NULL.
@@ -61,6 +68,9 @@ pub enum Kind {
     Timestamp,
     /// [`Value::Uuid`]; the column is `uuid` on PostgreSQL, else 16 bytes.
     Uuid,
+    /// [`Value::Decimal`]; the column is `numeric` on PostgreSQL and `DECIMAL` on MySQL and MariaDB. SQLite has no
+    /// exact decimals.
+    Decimal,
 }
 
 impl Kind {
@@ -76,6 +86,7 @@ impl Kind {
             Self::Bytes => "hexadecimal bytes",
             Self::Timestamp => "an RFC 3339 timestamp",
             Self::Uuid => "a UUID",
+            Self::Decimal => "a decimal number",
         }
     }
 }
@@ -130,6 +141,7 @@ field_values! {
     Vec<u8> => Bytes,
     Timestamp => Timestamp,
     [u8; 16] => Uuid,
+    Decimal => Decimal,
 }
 
 impl Value {
@@ -159,6 +171,7 @@ impl Value {
             (Self::Bytes(a), Self::Bytes(b)) => Some(a.cmp(b)),
             (Self::Timestamp(a), Self::Timestamp(b)) => Some(a.cmp(b)),
             (Self::Uuid(a), Self::Uuid(b)) => Some(a.cmp(b)),
+            (Self::Decimal(a), Self::Decimal(b)) => Some(a.cmp(b)),
             _ => None,
         }
     }
@@ -171,7 +184,12 @@ impl Value {
             | (Kind::UInt, value @ Self::UInt(_))
             | (Kind::Bytes, value @ Self::Bytes(_))
             | (Kind::Timestamp, value @ Self::Timestamp(_))
-            | (Kind::Uuid, value @ Self::Uuid(_)) => Some(value),
+            | (Kind::Uuid, value @ Self::Uuid(_))
+            | (Kind::Decimal, value @ Self::Decimal(_)) => Some(value),
+            (Kind::Decimal, Self::Int(value)) => Some(Self::Decimal(value.into())),
+            (Kind::Decimal, Self::UInt(value)) => {
+                Decimal::parse(&value.to_string()).map(Self::Decimal)
+            }
             (Kind::Float, Self::Float(value)) => value.is_finite().then_some(Self::Float(value)),
             (Kind::Text, Self::Text(text)) => (!text.contains('\0')).then_some(Self::Text(text)),
             (Kind::Int, Self::UInt(value)) => i64::try_from(value).ok().map(Self::Int),
@@ -202,6 +220,7 @@ impl Value {
             Kind::Bytes => from_hex(text).map(Self::Bytes),
             Kind::Timestamp => Timestamp::parse(text).map(Self::Timestamp),
             Kind::Uuid => from_uuid(text).map(Self::Uuid),
+            Kind::Decimal => Decimal::parse(text).map(Self::Decimal),
         }
     }
 
@@ -220,6 +239,7 @@ impl Value {
                 bytes.extend_from_slice(&moment.nanos().to_be_bytes());
             }
             Self::Uuid(content) => tagged(bytes, 8, content),
+            Self::Decimal(number) => sized(bytes, 9, number.to_string().as_bytes()),
         }
     }
 
@@ -245,6 +265,7 @@ impl Value {
                 ))
             }
             [8] => Self::Uuid(take(bytes)?),
+            [9] => Self::Decimal(Decimal::parse(str::from_utf8(take_sized(bytes)?).ok()?)?),
             _ => return None,
         })
     }
@@ -254,6 +275,7 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
+            Self::Decimal(number) => number.digits(),
             _ => 0,
         }
     }
@@ -270,6 +292,7 @@ impl Value {
             Self::Bytes(_) => Kind::Bytes,
             Self::Timestamp(_) => Kind::Timestamp,
             Self::Uuid(_) => Kind::Uuid,
+            Self::Decimal(_) => Kind::Decimal,
         })
     }
 }
@@ -344,6 +367,8 @@ mod tests {
             (any::<i64>(), 0_u32..1_000_000_000)
                 .prop_map(|(seconds, nanos)| Timestamp::from_unix(seconds, nanos).into()),
             any::<[u8; 16]>().prop_map(Value::Uuid),
+            "-?[0-9]{1,30}(\\.[0-9]{1,30})?"
+                .prop_map(|text| Value::Decimal(Decimal::parse(&text).unwrap())),
         ]
     }
 

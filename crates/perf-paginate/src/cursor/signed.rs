@@ -1,11 +1,11 @@
 use super::CursorCodec;
+use super::lifetime::Lifetime;
 use crate::error::{CursorFault, Error};
 use hmac::{Hmac, KeyInit, Mac};
 use perf_core::Clock;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Cursors that can be read but not forged: HMAC-SHA256, of which 128 bits are kept.
 ///
@@ -26,13 +26,6 @@ pub struct Signed {
     /// The first signs; all verify.
     keys: Vec<Key>,
     lifetime: Option<Lifetime>,
-}
-
-/// How long a cursor is good, by which clock.
-#[derive(Clone)]
-struct Lifetime {
-    seconds: u64,
-    clock: Arc<dyn Clock>,
 }
 
 #[derive(Clone)]
@@ -77,11 +70,7 @@ impl Signed {
     /// that were made without a lifetime. 24 h suits most lists.
     #[must_use]
     pub fn expiring(mut self, lifetime: Duration, clock: impl Clock) -> Self {
-        let seconds = lifetime.as_secs();
-        self.lifetime = Some(Lifetime {
-            seconds,
-            clock: Arc::new(clock),
-        });
+        self.lifetime = Some(Lifetime::new(lifetime, clock));
         self
     }
 }
@@ -100,18 +89,6 @@ impl Key {
         let mut id = [0; 4];
         id.copy_from_slice(&digest[..4]);
         Ok(Self { id, mac })
-    }
-}
-
-impl Lifetime {
-    /// Seconds since the start of 1970; before it, none.
-    fn now(&self) -> u64 {
-        let since = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_secs())
-    }
-
-    fn is_over(&self, made: u64) -> bool {
-        self.now().saturating_sub(made) > self.seconds
     }
 }
 
@@ -154,21 +131,7 @@ impl CursorCodec for Signed {
         let mac = key.mac.clone().chain_update(signed);
         mac.verify_truncated_left(tag)
             .map_err(|_| CursorFault::BadSignature)?;
-        let (made, payload) = match header {
-            TIMED => {
-                let (made, payload) = content
-                    .split_first_chunk::<8>()
-                    .ok_or(CursorFault::Malformed)?;
-                (Some(u64::from_be_bytes(*made)), payload)
-            }
-            _ => (None, content),
-        };
-        match &self.lifetime {
-            Some(lifetime) if made.is_none_or(|made| lifetime.is_over(made)) => {
-                Err(CursorFault::Expired)
-            }
-            _ => Ok(payload.to_vec()),
-        }
+        Lifetime::check(self.lifetime.as_ref(), header == TIMED, content).map(<[u8]>::to_vec)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Parameters {
     sort_order: Option<String>,
 }
 
-const NAMES: [(&str, &str); 10] = [
+const NAMES: [(&str, &str); 11] = [
     ("page", "page"),
     ("size", "size"),
     ("per_page", "size"),
@@ -31,6 +31,7 @@ const NAMES: [(&str, &str); 10] = [
     ("sort", "sort"),
     ("sort_by", "sort_by"),
     ("sort_order", "sort_order"),
+    ("fields", "fields"),
     ("filters", "filters"),
 ];
 
@@ -47,6 +48,10 @@ impl Parameters {
             "offset" => self.query.offset = Some(whole(known, value)?),
             "cursor" => self.query.cursor = Some(Cursor::from(value)),
             "sort" => self.query.sort = keys(value),
+            "fields" => {
+                let names = value.split(',').map(|name| name.trim().to_owned().into());
+                self.query.fields = Some(names.collect());
+            }
             "sort_by" => self.sort_by = Some(value.to_owned()),
             "sort_order" => self.sort_order = Some(value.to_owned()),
             _ => {
@@ -66,9 +71,9 @@ impl Parameters {
                 self.once("filters")?;
                 self.filters(filters)
             }
-            (Some("sort"), Json::Array(parts)) => {
+            (Some(known @ ("sort" | "fields")), Json::Array(parts)) => {
                 let parts: Option<Vec<&str>> = parts.iter().map(Json::as_str).collect();
-                let parts = parts.ok_or_else(|| wrong("sort", "text or a list of text"))?;
+                let parts = parts.ok_or_else(|| wrong(known, "text or a list of text"))?;
                 self.text(name, &parts.join(","))
             }
             (_, Json::String(text)) => self.text(name, text),

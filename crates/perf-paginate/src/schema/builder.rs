@@ -1,6 +1,6 @@
-use super::{Field, Layout, Schema};
+use super::{Column, Field, Join, Layout, Schema, Selected};
 use crate::error::Error;
-use crate::filter::Operators;
+use crate::filter::{FilterOp, Operators};
 use crate::value::Kind;
 use std::borrow::Cow;
 
@@ -10,7 +10,8 @@ use std::borrow::Cow;
 pub struct SchemaBuilder<T> {
     name: Cow<'static, str>,
     table: Cow<'static, str>,
-    columns: Vec<Cow<'static, str>>,
+    joins: Vec<Join>,
+    columns: Vec<Selected>,
     fields: Vec<Field<T>>,
     key: Vec<Cow<'static, str>>,
 }
@@ -20,6 +21,7 @@ impl<T> SchemaBuilder<T> {
         Self {
             name: table.clone(),
             table,
+            joins: Vec::new(),
             columns: Vec::new(),
             fields: Vec::new(),
             key: Vec::new(),
@@ -34,14 +36,63 @@ impl<T> SchemaBuilder<T> {
 
     /// A column that requests may name.
     pub fn field(mut self, field: Field<T>) -> Self {
-        self.columns.push(field.column.column.clone());
+        let column = &field.column;
+        let name = if column.of.is_some() {
+            &column.name
+        } else {
+            &column.column
+        };
+        self.columns.push(Selected {
+            of: column.of.clone(),
+            column: column.column.clone(),
+            name: name.clone(),
+        });
         self.fields.push(field);
         self
     }
 
     /// A column that is only selected. Its type can be anything the row decodes.
     pub fn column(mut self, column: impl Into<Cow<'static, str>>) -> Self {
-        self.columns.push(column.into());
+        let column = column.into();
+        self.columns.push(Selected {
+            of: None,
+            name: column.clone(),
+            column,
+        });
+        self
+    }
+
+    /// Reads along the row of `table` whose column `other` equals this resource's column `own`: many to one, in the
+    /// same statement. `other` must be unique there. Fields name the table with [`Field::of`], and rows decode them
+    /// by the field's name.
+    ///
+    /// A sort or filter by a joined field works, but no index spans two tables, so it is never sought.
+    ///
+    /// ```
+    /// use perf_paginate::{Field, Schema};
+    ///
+    /// struct Flight { id: i64, airline: Option<String> }
+    ///
+    /// let schema = Schema::builder("flights")
+    ///     .join("airlines", "carrier", "code")
+    ///     .field(Field::new("id", |flight: &Flight| flight.id))
+    ///     .field(Field::new("airline", |flight: &Flight| flight.airline.clone()).of("airlines").column("name"))
+    ///     .key(["id"])
+    ///     .build()?;
+    /// assert_eq!(schema.columns().collect::<Vec<_>>(), ["id", "airline"]);
+    /// # Ok::<(), perf_paginate::Error>(())
+    /// ```
+    pub fn join(
+        mut self,
+        table: impl Into<Cow<'static, str>>,
+        own: impl Into<Cow<'static, str>>,
+        other: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.joins.push(Join {
+            table: table.into(),
+            own: own.into(),
+            other: other.into(),
+        });
         self
     }
 
@@ -70,6 +121,13 @@ impl<T> SchemaBuilder<T> {
                     column.name
                 )));
             }
+            self.check_join(column)?;
+            if column.leading && !column.operators.allow(FilterOp::In) {
+                return Err(wrong(format!(
+                    "field {:?} is leading, but no list of it can be asked for",
+                    column.name
+                )));
+            }
             if !Operators::suiting(column.kind, column.nullable).include(column.operators) {
                 return Err(wrong(format!(
                     "an operator does not suit field {:?}",
@@ -93,6 +151,7 @@ impl<T> SchemaBuilder<T> {
         let layout = Layout {
             name: self.name,
             table: self.table,
+            joins: self.joins,
             columns: self.columns,
             fields,
             key,
@@ -100,13 +159,40 @@ impl<T> SchemaBuilder<T> {
         Ok(Schema::new(layout, readers))
     }
 
+    fn check_join(&self, column: &Column) -> Result<(), Error> {
+        let Some(table) = &column.of else {
+            return Ok(());
+        };
+        let known = self
+            .joins
+            .iter()
+            .filter(|join| join.table == *table)
+            .count()
+            == 1;
+        if known && column.nullable && *table != self.table {
+            return Ok(());
+        }
+        Err(wrong(format!(
+            "field {:?} is of a table that is not joined once, or cannot be NULL",
+            column.name
+        )))
+    }
+
     fn blank_or_repeated(&self) -> Option<&str> {
         let names: Vec<&str> = self.fields.iter().map(Field::name).collect();
-        let columns: Vec<&str> = self.columns.iter().map(AsRef::as_ref).collect();
+        let columns: Vec<&str> = self.columns.iter().map(|column| &*column.name).collect();
         let own = [self.name.as_ref(), self.table.as_ref()];
+        let joined = self
+            .joins
+            .iter()
+            .flat_map(|join| [&join.table, &join.own, &join.other]);
+        let selected = self.columns.iter();
+        let selected = selected.flat_map(|column| column.of.iter().chain([&column.column]));
+        let written = selected.chain(joined);
         first_repeated(&names)
             .or_else(|| first_repeated(&columns))
             .or_else(|| own.into_iter().find(|name| unusable(name)))
+            .or_else(|| written.map(AsRef::as_ref).find(|name| unusable(name)))
     }
 
     fn key_field(&self, name: &str) -> Result<usize, Error> {

@@ -37,6 +37,10 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
     pub(crate) nullable: bool,
     pub(crate) sortable: bool,
+    pub(crate) aggregatable: bool,
+    pub(crate) leading: bool,
+    /// The joined table that has it; the resource's own where there is none.
+    pub(crate) of: Option<Cow<'static, str>>,
     pub(crate) operators: Operators,
 }
 
@@ -63,6 +67,9 @@ impl<T> Field<T> {
             kind,
             nullable,
             sortable: false,
+            aggregatable: false,
+            leading: false,
+            of: None,
             operators: Operators::NONE,
         };
         Self {
@@ -88,6 +95,31 @@ impl<T> Field<T> {
     #[must_use]
     pub const fn sortable(mut self) -> Self {
         self.column.sortable = true;
+        self
+    }
+
+    /// Takes it from a joined table, whose row may not be there: the field must be nullable.
+    #[must_use]
+    pub fn of(mut self, table: impl Into<Cow<'static, str>>) -> Self {
+        self.column.of = Some(table.into());
+        self
+    }
+
+    /// Promises that the sorts which requests combine with a list of its values have an index that begins with it.
+    ///
+    /// Such a list is then read as one range of the index for each value, and the ranges are merged: on PostgreSQL for
+    /// any list, on MySQL and MariaDB for up to 16 values. SQLite reads the sort's own index and stops early. Without
+    /// such an index every value would cost a scan.
+    #[must_use]
+    pub const fn leading(mut self) -> Self {
+        self.column.leading = true;
+        self
+    }
+
+    /// Lets requests have it measured, and rows parted by its values.
+    #[must_use]
+    pub const fn aggregatable(mut self) -> Self {
+        self.column.aggregatable = true;
         self
     }
 

@@ -1,10 +1,14 @@
+mod figures;
+
 use super::{Origin, PageSource, Selection};
+use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
 use crate::schema::Schema;
 use crate::value::Value;
 use async_trait::async_trait;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -96,6 +100,51 @@ impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
         let count = self.holding(condition).take(at_most).count();
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
+}
+
+#[async_trait]
+impl<T: Clone + Send + Sync + 'static> AggregateSource for SliceSource<T> {
+    async fn aggregate(&self, aggregation: &Aggregation<'_>) -> Result<Vec<Group>, Error> {
+        let mut groups: HashMap<Vec<u8>, (Value, Vec<&T>)> = HashMap::new();
+        if aggregation.group.is_none() {
+            // There is one group, even of no rows.
+            groups.insert(key_of(&Value::Null), (Value::Null, Vec::new()));
+        }
+        for row in self.holding(aggregation.condition) {
+            let group = aggregation.group;
+            let key = group.map_or(Value::Null, |field| self.schema.read(row, field));
+            let (_, rows) = groups.entry(key_of(&key)).or_insert((key, Vec::new()));
+            rows.push(row);
+        }
+        let groups = groups.into_values().take(saturating(aggregation.limit));
+        groups
+            .map(|(key, rows)| self.group(aggregation, key, &rows))
+            .collect()
+    }
+}
+
+impl<T> SliceSource<T> {
+    fn group(
+        &self,
+        aggregation: &Aggregation<'_>,
+        key: Value,
+        rows: &[&T],
+    ) -> Result<Group, Error> {
+        let figure = |(measure, field): &(_, usize)| {
+            let values = rows.iter().map(|row| self.schema.read(row, *field));
+            let values: Vec<Value> = values.filter(|value| !value.is_null()).collect();
+            figures::figure(*measure, self.schema.layout().kind(*field), &values)
+        };
+        let values = aggregation.measures.iter().map(figure);
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Group::new(key, count, values.collect::<Result<_, _>>()?))
+    }
+}
+
+fn key_of(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    bytes
 }
 
 impl<T> fmt::Debug for SliceSource<T> {

@@ -1,4 +1,6 @@
+use super::key::list_length;
 use super::{Bind, Writer};
+use crate::aggregate::Measure;
 use crate::condition::Node;
 use crate::filter::FilterOp;
 use crate::order::OrderKey;
@@ -11,7 +13,7 @@ impl Writer<'_> {
     pub(super) fn shared(&mut self, key: &OrderKey, value: &Value) {
         self.field(key.field);
         if value.is_null() {
-            self.sql.push_str(" IS NULL");
+            self.push(" IS NULL");
         } else {
             self.compared("=", value);
         }
@@ -29,13 +31,13 @@ impl Writer<'_> {
             ([key], _) => self.beyond(key, &values[0], inclusive),
             (_, SeekForm::GuardedOr) => self.guarded(keys, values, inclusive),
             (_, SeekForm::RowValue | SeekForm::Segments) => {
-                self.sql.push('(');
+                self.push("(");
                 self.list(", ", keys, |writer, key| writer.field(key.field));
-                self.sql.push_str(") ");
-                self.sql.push_str(after_sign(&keys[0], inclusive));
-                self.sql.push_str(" (");
+                self.push(") ");
+                self.push(after_sign(&keys[0], inclusive));
+                self.push(" (");
                 self.list(", ", values, |writer, value| writer.bind(value.clone()));
-                self.sql.push(')');
+                self.push(")");
             }
         }
     }
@@ -44,18 +46,18 @@ impl Writer<'_> {
     /// what the planner seeks by when it can't take the disjunction apart.
     fn guarded(&mut self, keys: &[OrderKey], values: &[Value], inclusive: bool) {
         self.beyond(&keys[0], &values[0], true);
-        self.sql.push_str(" AND (");
+        self.push(" AND (");
         self.list(" OR ", 0..keys.len(), |writer, last| {
-            writer.sql.push_str(if last == 0 { "" } else { "(" });
+            writer.push(if last == 0 { "" } else { "(" });
             for (key, value) in keys.iter().zip(values).take(last) {
                 writer.shared(key, value);
-                writer.sql.push_str(" AND ");
+                writer.push(" AND ");
             }
             let inclusive = inclusive && last + 1 == keys.len();
             writer.beyond(&keys[last], &values[last], inclusive);
-            writer.sql.push_str(if last == 0 { "" } else { ")" });
+            writer.push(if last == 0 { "" } else { ")" });
         });
-        self.sql.push(')');
+        self.push(")");
     }
 
     fn beyond(&mut self, key: &OrderKey, value: &Value, inclusive: bool) {
@@ -64,22 +66,22 @@ impl Writer<'_> {
     }
 
     fn compared(&mut self, sign: &str, value: &Value) {
-        self.sql.push(' ');
-        self.sql.push_str(sign);
-        self.sql.push(' ');
+        self.push(" ");
+        self.push(sign);
+        self.push(" ");
         self.bind(value.clone());
     }
 
     pub(super) fn condition(&mut self, node: &Node) {
         match node {
-            Node::All(nodes) if nodes.is_empty() => self.sql.push_str("1 = 1"),
-            Node::Any(nodes) if nodes.is_empty() => self.sql.push_str("1 = 0"),
+            Node::All(nodes) if nodes.is_empty() => self.push("1 = 1"),
+            Node::Any(nodes) if nodes.is_empty() => self.push("1 = 0"),
             Node::All(nodes) => self.group(" AND ", nodes),
             Node::Any(nodes) => self.group(" OR ", nodes),
             Node::Not(node) => {
-                self.sql.push_str("NOT (");
+                self.push("NOT (");
                 self.condition(node);
-                self.sql.push(')');
+                self.push(")");
             }
             Node::Compare {
                 field,
@@ -91,10 +93,28 @@ impl Writer<'_> {
         }
     }
 
+    /// A figure, as the type that every database reads alike.
+    pub(super) fn measure(&mut self, measure: Measure, field: usize) {
+        let kind = measure.kind(self.shape.layout.kind(field));
+        self.push(match measure {
+            Measure::Sum => "SUM(",
+            Measure::Min => "MIN(",
+            Measure::Max => "MAX(",
+            Measure::Avg => "AVG(",
+        });
+        self.field(field);
+        self.push(match (self.shape.dialect, measure, kind) {
+            (Dialect::Postgres, Measure::Sum, Kind::Decimal) => ")::numeric",
+            (Dialect::Postgres, Measure::Sum | Measure::Avg, _) => ")::float8",
+            (Dialect::MySql | Dialect::MariaDb, Measure::Avg, _) => ") + 0e0",
+            _ => ")",
+        });
+    }
+
     fn group(&mut self, separator: &str, nodes: &[Node]) {
-        self.sql.push('(');
+        self.push("(");
         self.list(separator, nodes, Self::condition);
-        self.sql.push(')');
+        self.push(")");
     }
 
     fn comparison(&mut self, field: usize, operator: FilterOp, operands: &[Value]) {
@@ -105,11 +125,11 @@ impl Writer<'_> {
             }
             FilterOp::IsNull => {
                 self.field(field);
-                return self.sql.push_str(" IS NULL");
+                return self.push(" IS NULL");
             }
             FilterOp::NotNull => {
                 self.field(field);
-                return self.sql.push_str(" IS NOT NULL");
+                return self.push(" IS NOT NULL");
             }
             FilterOp::Between => {
                 self.field(field);
@@ -128,40 +148,40 @@ impl Writer<'_> {
     }
 
     fn compared_next(&mut self, value: &Value) {
-        self.sql.push_str(" AND ");
+        self.push(" AND ");
         self.bind(value.clone());
     }
 
     /// A list is one parameter where the database can take it apart, else padded to the next power of
     /// two, so that lists of all lengths share a few texts.
     fn membership(&mut self, field: usize, operator: FilterOp, operands: &[Value]) {
+        if self.is_merged(operands) {
+            return self.merged_item(field);
+        }
         let within = operator == FilterOp::In;
         let kind = self.shape.layout.kind(field);
         if operands.is_empty() {
-            return self.sql.push_str(if within { "1 = 0" } else { "1 = 1" });
+            return self.push(if within { "1 = 0" } else { "1 = 1" });
         }
         self.field(field);
         match (self.shape.dialect, json_list(kind, operands)) {
             (Dialect::Postgres, _) => {
-                self.sql
-                    .push_str(if within { " = ANY(" } else { " <> ALL(" });
+                self.push(if within { " = ANY(" } else { " <> ALL(" });
                 self.bind_any(Bind::List(kind, operands.to_vec()));
-                self.sql.push(')');
+                self.push(")");
             }
             (Dialect::Sqlite, Some(json)) => {
-                self.sql.push_str(if within { " IN " } else { " NOT IN " });
-                self.sql.push_str("(SELECT value FROM json_each(");
+                self.push(if within { " IN " } else { " NOT IN " });
+                self.push("(SELECT value FROM json_each(");
                 self.bind(Value::Text(json));
-                self.sql.push_str("))");
+                self.push("))");
             }
             _ => {
-                self.sql
-                    .push_str(if within { " IN (" } else { " NOT IN (" });
+                self.push(if within { " IN (" } else { " NOT IN (" });
                 let last = operands.len() - 1;
-                let padded =
-                    (0..operands.len().next_power_of_two()).map(|i| &operands[i.min(last)]);
+                let padded = (0..list_length(operands.len())).map(|i| &operands[i.min(last)]);
                 self.list(", ", padded, |writer, value| writer.bind(value.clone()));
-                self.sql.push(')');
+                self.push(")");
             }
         }
     }
@@ -170,7 +190,7 @@ impl Writer<'_> {
     /// never does, so `GLOB` stands in for it.
     fn pattern(&mut self, field: usize, operator: FilterOp, operand: &Value) {
         let Value::Text(text) = operand else {
-            return self.sql.push_str("1 = 0");
+            return self.push("1 = 0");
         };
         let glob = self.shape.dialect == Dialect::Sqlite;
         let any = if glob { "*" } else { "%" };
@@ -195,7 +215,7 @@ impl Writer<'_> {
             &format!("{before}{literal}{after}").as_str().into(),
         );
         if !glob {
-            self.sql.push_str(" ESCAPE '!'");
+            self.push(" ESCAPE '!'");
         }
     }
 }

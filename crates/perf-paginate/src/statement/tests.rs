@@ -42,7 +42,9 @@ fn rows(dialect: Dialect, sort: &[SortKey], values: Option<&[Value]>) -> Vec<Str
     let shape = Shape {
         dialect,
         layout: schema.layout(),
+        fields: None,
         condition: &condition,
+        texts: &Texts::default(),
     };
     shape
         .rounds(&segments)
@@ -64,7 +66,9 @@ fn filtered(dialect: Dialect, filter: &Filter) -> (String, Vec<Bind>) {
     let statement = Shape {
         dialect,
         layout: schema.layout(),
+        fields: None,
         condition: &condition,
+        texts: &Texts::default(),
     }
     .count(None);
     let text = statement.sql.split_once(" WHERE ").unwrap().1.to_owned();
@@ -170,10 +174,13 @@ fn an_offset_page_is_ordered_in_full() {
         Shape {
             dialect,
             layout: schema.layout(),
+            fields: None,
             condition: &condition,
+            texts: &Texts::default(),
         }
         .page(&order, 3, 7)
         .sql
+        .to_string()
     };
     assert_eq!(
         text(Dialect::Sqlite),

@@ -1,10 +1,11 @@
 //! Walks while others write: what stays is seen once, what comes and goes at most once.
 
-use crate::rows::Row;
-use perf_paginate::{Cursor, Page, PageQuery, Paginator, Signed, SqlSource};
-use perf_testkit::PostgresServer;
-use sqlx::Postgres;
+use crate::rows::{self, Row};
+use perf_paginate::{Cursor, Page, PageQuery, PageSource, Paginator, Signed, SqlSource};
+use perf_testkit::{MariaDbServer, PostgresServer};
+use sqlx::mysql::MySqlPool;
 use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, MySql, Postgres, Sqlite};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,48 +20,38 @@ fn walks() -> usize {
     asked.unwrap_or(40)
 }
 
-async fn table() -> PgPool {
-    let database = PostgresServer::shared().unwrap().database().unwrap();
-    let pool = PgPool::connect(&database.url_unix()).await.unwrap();
-    let fill = format!(
-        r#"CREATE TABLE rows (id BIGINT PRIMARY KEY, a BIGINT, b TEXT COLLATE "C", c BIGINT NOT NULL, d BOOLEAN NOT NULL);
-           INSERT INTO rows SELECT id, NULLIF(id * 7 % 5, 0), 'b' || id * 11 % 13, id * 17 % 7, true
-           FROM generate_series(0::bigint, {ROWS} - 1) AS id;
-           CREATE INDEX ON rows (a, id);"#
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(fill))
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool
+/// A row's values, of which a fifth is NULL in the first.
+fn values(id: i64) -> String {
+    let a = match id * 7 % 5 {
+        0 => "NULL".to_owned(),
+        a => a.to_string(),
+    };
+    format!("({id}, {a}, 'b{}', {}, true)", id * 11 % 13, id * 17 % 7)
 }
 
-/// Writes until told to stop; returns how often.
-async fn write(pool: PgPool, stop: Arc<AtomicBool>, writes: Arc<AtomicU64>) {
-    let mut step = 0_i64;
-    while !stop.load(Ordering::Relaxed) {
-        step += 1;
-        let id = step * 7_919 % ROWS / 3 * 3;
-        let comes_and_goes = [
-            "DELETE FROM rows WHERE id = $1 + 1 AND $2::bigint IS NOT NULL",
-            "INSERT INTO rows VALUES ($1 + 1, NULLIF(($1 + 1) * 7 % 5, 0), 'b' || ($1 + 1) * 11 % 13, ($1 + 1) * 17 % 7, $2 > 0)
-             ON CONFLICT DO NOTHING",
-        ];
-        let moves = "UPDATE rows SET a = NULLIF($2 % 6, 0), b = 'b' || $2 % 17, c = $2 % 9 WHERE id = $1 + 2";
-        for sql in comes_and_goes.into_iter().chain([moves]) {
-            sqlx::query(sql)
-                .bind(id)
-                .bind(step)
-                .execute(&pool)
-                .await
-                .unwrap();
-            writes.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+fn filled(table: &str) -> String {
+    let rows: Vec<String> = (0..ROWS).map(values).collect();
+    format!("INSERT INTO {table} VALUES {}", rows.join(", "))
 }
 
-async fn walk(
-    paginator: &Paginator<SqlSource<Postgres, Row>>,
+/// One row goes, one comes, one moves.
+fn writes(table: &str, insert: &str, step: i64) -> [String; 3] {
+    let id = step * 7_919 % ROWS / 3 * 3;
+    let a = match step % 6 {
+        0 => "NULL".to_owned(),
+        a => a.to_string(),
+    };
+    let (goes, moves) = (id + 1, id + 2);
+    let (b, c) = (step % 17, step % 9);
+    [
+        format!("DELETE FROM {table} WHERE id = {goes}"),
+        insert.replace("VALUES", &format!("VALUES {}", values(goes))),
+        format!("UPDATE {table} SET a = {a}, b = 'b{b}', c = {c} WHERE id = {moves}"),
+    ]
+}
+
+async fn walk<S: PageSource<Item = Row>>(
+    paginator: &Paginator<S>,
     sort: &str,
     forward: bool,
 ) -> HashMap<i64, u32> {
@@ -91,16 +82,7 @@ async fn walk(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_stays_is_seen_exactly_once() {
-    let pool = table().await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let writes = Arc::new(AtomicU64::new(0));
-    let writer = tokio::spawn(write(pool.clone(), Arc::clone(&stop), Arc::clone(&writes)));
-    let paginator = Paginator::new(
-        SqlSource::new(pool).unwrap(),
-        Signed::new(&[7; 32]).unwrap(),
-    );
+async fn walk_all<S: PageSource<Item = Row>>(paginator: Paginator<S>) {
     let sorts = ["id", "a", "-a:nulls_first", "b,-a", "-c,a:nulls_first,-b"];
     for round in 0..walks() {
         let sort = sorts[round % sorts.len()];
@@ -114,11 +96,84 @@ async fn what_stays_is_seen_exactly_once() {
             }
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    writer.await.unwrap();
-    let writes = writes.load(Ordering::Relaxed);
-    assert!(
-        writes > 10 * u64::try_from(walks()).unwrap(),
-        "only {writes} writes disturbed the walks"
+}
+
+/// Walks over a pool's table until all walks are done, while a task writes as fast as it can.
+macro_rules! survive {
+    ($database:ty, $pool:expr, $table:literal, $insert:literal) => {
+        let pool: sqlx::Pool<$database> = $pool;
+        let fill = sqlx::query(AssertSqlSafe(filled($table)))
+            .execute(&pool)
+            .await;
+        fill.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let written = Arc::new(AtomicU64::new(0));
+        let writer = tokio::spawn({
+            let (pool, stop, written) = (pool.clone(), Arc::clone(&stop), Arc::clone(&written));
+            async move {
+                let mut step = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    step += 1;
+                    for sql in writes($table, $insert, step) {
+                        let wrote = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await;
+                        wrote.unwrap();
+                        written.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        });
+        let source = SqlSource::<$database, Row>::new(pool).unwrap();
+        walk_all(Paginator::new(source, Signed::new(&[7; 32]).unwrap())).await;
+        stop.store(true, Ordering::Relaxed);
+        writer.await.unwrap();
+        let written = written.load(Ordering::Relaxed);
+        assert!(
+            written > 10 * u64::try_from(walks()).unwrap(),
+            "only {written} writes disturbed the walks"
+        );
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_is_seen_exactly_once_on_postgres() {
+    let database = PostgresServer::shared().unwrap().database().unwrap();
+    let pool = PgPool::connect(&database.url_unix()).await.unwrap();
+    sqlx::raw_sql(
+        r#"CREATE TABLE rows (id BIGINT PRIMARY KEY, a BIGINT, b TEXT COLLATE "C", c BIGINT NOT NULL, d BOOLEAN NOT NULL);
+           CREATE INDEX ON rows (a, id);"#,
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    survive!(
+        Postgres,
+        pool,
+        "rows",
+        "INSERT INTO rows VALUES ON CONFLICT DO NOTHING"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_is_seen_exactly_once_on_mariadb() {
+    let database = MariaDbServer::shared().unwrap().database().unwrap();
+    let pool = MySqlPool::connect(&database.url_unix()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE `rows` (id BIGINT PRIMARY KEY, a BIGINT, b VARCHAR(20) COLLATE utf8mb4_nopad_bin, c BIGINT NOT NULL,
+                              d BOOLEAN NOT NULL, KEY (a, id))",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    survive!(MySql, pool, "`rows`", "INSERT IGNORE INTO `rows` VALUES");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_is_seen_exactly_once_on_sqlite() {
+    let pool = rows::table().await;
+    survive!(
+        Sqlite,
+        pool,
+        "rows",
+        "INSERT INTO rows VALUES ON CONFLICT DO NOTHING"
     );
 }

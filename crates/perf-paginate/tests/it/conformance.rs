@@ -37,7 +37,9 @@ async fn sqlite_in_every_form() {
         rows::fill(&pool, &rows).await;
         let [form, second, third] = forms.get();
         forms.set([second, third, form]);
-        SqlSource::with_schema(pool.clone(), schema).with_seek_form(form)
+        SqlSource::with_schema(pool.clone(), schema)
+            .unwrap()
+            .with_seek_form(form)
     })
     .await
     .unwrap();
@@ -68,7 +70,7 @@ async fn postgres() {
             .await
             .unwrap();
         transaction.commit().await.unwrap();
-        SqlSource::with_schema(pool.clone(), schema)
+        SqlSource::with_schema(pool.clone(), schema).unwrap()
     })
     .await
     .unwrap();
@@ -105,7 +107,7 @@ async fn mariadb() {
                 .unwrap();
         }
         transaction.commit().await.unwrap();
-        SqlSource::with_schema(pool.clone(), schema)
+        SqlSource::with_schema(pool.clone(), schema).unwrap()
     })
     .await
     .unwrap();

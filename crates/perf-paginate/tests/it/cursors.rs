@@ -4,8 +4,8 @@ use crate::rows::Row;
 use futures_util::TryStreamExt as _;
 use perf_core::ManualClock;
 use perf_paginate::{
-    Binding, Cursor, CursorFault, Error, Filter, Page, PageQuery, Paginator, Plain, Resource,
-    Signed, SliceSource,
+    Binding, Cursor, CursorCodec, CursorFault, Error, Filter, Page, PageQuery, Paginator, Plain,
+    Resource, Sealed, Signed, SliceSource,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -215,4 +215,129 @@ async fn a_row_too_long_for_a_cursor_is_shown_without_one() {
         .await
         .unwrap();
     assert_eq!(all.len(), 6);
+}
+
+fn sealing(codec: impl CursorCodec) -> Paginator<SliceSource<Row>> {
+    Paginator::new(SliceSource::new(Row::schema().unwrap(), rows()), codec)
+}
+
+#[tokio::test]
+async fn a_sealed_cursor_shows_nothing_and_bears_no_change() {
+    let secret = Row {
+        id: 7,
+        a: None,
+        b: Some("a secret of some length".into()),
+        c: 0,
+        d: true,
+    };
+    let other = Row {
+        id: 8,
+        ..secret.clone()
+    };
+    let source = SliceSource::new(Row::schema().unwrap(), vec![secret, other]);
+    let paginator = Paginator::new(source, Sealed::new(&[1; 32]).unwrap());
+    let query = PageQuery::new().sort("b").size(1);
+    let cursor = cursor(&paginator, &query).await;
+    use base64::Engine as _;
+    let token = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(cursor.as_str())
+        .unwrap();
+    assert!(!token.windows(6).any(|window| window == b"secret"));
+    assert_eq!(
+        paginator
+            .page(&query.clone().cursor(cursor.clone()))
+            .await
+            .unwrap()
+            .items[0]
+            .id,
+        8
+    );
+    // Equal positions have equal cursors.
+    assert_eq!(self::cursor(&paginator, &query).await, cursor);
+    for position in 0..token.len() {
+        for bit in 0..8 {
+            let mut forged = token.clone();
+            forged[position] ^= 1 << bit;
+            let forged = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(forged);
+            let error = paginator.check(&query.clone().cursor(forged)).unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidCursor(_)),
+                "{error} at {position}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn sealing_keys_are_rotated_and_sealed_cursors_expire() {
+    let query = PageQuery::new().size(3);
+    let old = sealing(Sealed::new(&[1; 32]).unwrap());
+    let cursor = cursor(&old, &query).await;
+    let both = Sealed::new(&[2; 32]).unwrap().accepting(&[1; 32]).unwrap();
+    let page = sealing(both)
+        .page(&query.clone().cursor(cursor.clone()))
+        .await;
+    assert_eq!(page.unwrap().items[0].id, 3);
+    let fault = |paginator: Paginator<SliceSource<Row>>, cursor: &Cursor| match paginator
+        .check(&query.clone().cursor(cursor.clone()))
+        .unwrap_err()
+    {
+        Error::InvalidCursor(fault) => fault,
+        error => panic!("{error}"),
+    };
+    let new = || sealing(Sealed::new(&[2; 32]).unwrap());
+    assert_eq!(fault(new(), &cursor), CursorFault::UnknownKey);
+    assert_eq!(
+        fault(paginator(1), &cursor),
+        CursorFault::UnsupportedVersion
+    );
+    assert!(Sealed::new(&[1; 31]).is_err());
+
+    let clock = ManualClock::new();
+    let hour = Duration::from_secs(3_600);
+    let expiring = || sealing(Sealed::new(&[1; 32]).unwrap().expiring(hour, clock.clone()));
+    assert_eq!(fault(expiring(), &cursor), CursorFault::Expired);
+    let timed = self::cursor(&expiring(), &query).await;
+    clock.advance(hour);
+    assert!(
+        expiring()
+            .check(&query.clone().cursor(timed.clone()))
+            .is_ok()
+    );
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(fault(expiring(), &timed), CursorFault::Expired);
+}
+
+#[tokio::test]
+async fn a_connections_cursors_lead_both_ways() {
+    let paginator = paginator(1);
+    let query = PageQuery::new().sort("a,-c").size(7);
+    let whole = paginator.connection(&query.clone().size(30)).await.unwrap();
+    let ids: Vec<i64> = whole.edges.iter().map(|edge| edge.node.id).collect();
+    assert_eq!(ids.len(), 30);
+    for (place, edge) in whole.edges.iter().enumerate() {
+        let cursor = edge.cursor.clone().unwrap();
+        let after = paginator
+            .connection(&query.clone().after(cursor.clone()))
+            .await
+            .unwrap();
+        let found: Vec<i64> = after.edges.iter().map(|edge| edge.node.id).collect();
+        assert_eq!(found, ids[place + 1..(place + 8).min(30)]);
+        assert_eq!(after.page_info.has_next_page, place + 8 < 30);
+        assert!(after.page_info.has_previous_page);
+        let before = paginator
+            .connection(&query.clone().before(cursor))
+            .await
+            .unwrap();
+        let found: Vec<i64> = before.edges.iter().map(|edge| edge.node.id).collect();
+        assert_eq!(found, ids[place.saturating_sub(7)..place]);
+        assert_eq!(before.page_info.has_previous_page, place > 7);
+        assert!(before.page_info.has_next_page);
+    }
+    let shown = serde_json::to_value(&whole.page_info).unwrap();
+    assert_eq!(shown["hasNextPage"], false);
+    assert_eq!(
+        shown["endCursor"],
+        whole.edges[29].cursor.as_ref().unwrap().as_str()
+    );
 }

@@ -1,11 +1,20 @@
 //! The behaviour that users rely on, one module per theme.
 
+mod advice;
+mod aggregates;
+mod cached;
 mod chaos;
 mod conformance;
 mod cursors;
 mod derive;
+mod export;
+mod forgery;
 mod http;
 mod kinds;
+mod merged;
+mod openapi;
+mod records;
+mod relations;
 mod requests;
 mod rows;
 mod sqlite;

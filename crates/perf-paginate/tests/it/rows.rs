@@ -4,7 +4,7 @@ use perf_paginate::{Error, Field, Resource, Schema, conformance};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 
 /// A row of the table.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) id: i64,
     pub(crate) a: Option<i64>,

@@ -1,0 +1,15 @@
+//! perf-paginate beside its peers: what a page reads, what it costs to write its SQL, to fetch it, and to export all.
+
+mod build;
+mod examined;
+mod export;
+mod page;
+mod sea;
+mod table;
+
+criterion::criterion_group!(
+    name = benches;
+    config = harness::criterion();
+    targets = examined::three_columns, examined::depth, build::warm, page::sqlite, page::postgres, export::all
+);
+criterion::criterion_main!(benches);

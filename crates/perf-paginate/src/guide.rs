@@ -1,0 +1,1 @@
+#![doc = include_str!("../../../docs/guide/paginate.md")]

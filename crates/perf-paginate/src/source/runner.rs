@@ -1,0 +1,138 @@
+//! What statements run on: anything of sqlx that executes them.
+
+use async_trait::async_trait;
+use futures_util::lock::{Mutex, MutexGuard};
+use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments};
+use std::fmt;
+use std::ops::DerefMut;
+use std::sync::Arc;
+
+/// Runs statements for a [`SqlSource`](crate::SqlSource).
+///
+/// Every type whose reference is an sqlx executor is one: `sqlx::Pool`, and any other pool that is made so.
+/// [`Exclusive`] makes one of a connection or a transaction.
+#[async_trait]
+pub trait Runner<DB: Database>: Send + Sync + 'static {
+    /// The rows of a statement.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the driver says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As the executor's own.
+    async fn run(
+        &self,
+        sql: Arc<str>,
+        arguments: DB::Arguments,
+    ) -> Result<Vec<DB::Row>, sqlx::Error>;
+}
+
+#[async_trait]
+impl<DB, E> Runner<DB> for E
+where
+    DB: Database,
+    DB::Arguments: IntoArguments<DB>,
+    E: Send + Sync + 'static,
+    for<'e> &'e E: Executor<'e, Database = DB>,
+{
+    async fn run(
+        &self,
+        sql: Arc<str>,
+        arguments: DB::Arguments,
+    ) -> Result<Vec<DB::Row>, sqlx::Error> {
+        // The text is the planner's: identifiers from the declaration, every value bound.
+        sqlx::query_with(AssertSqlSafe(sql), arguments)
+            .fetch_all(self)
+            .await
+    }
+}
+
+/// One connection or one transaction, whose statements wait for each other. Clones share it.
+///
+/// Within a transaction that repeats its reads, a walk sees the rows of one moment.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use perf_paginate::{Exclusive, Field, PageQuery, Paginator, Plain, Schema, SqlSource};
+/// use sqlx::Sqlite;
+/// use sqlx::sqlite::SqlitePool;
+///
+/// let pool = SqlitePool::connect("sqlite::memory:").await?;
+/// let mut transaction = pool.begin().await?;
+/// sqlx::raw_sql("CREATE TABLE codes (code TEXT PRIMARY KEY); INSERT INTO codes VALUES ('EWR')")
+///     .execute(&mut *transaction)
+///     .await?;
+///
+/// let schema = Schema::builder("codes")
+///     .field(Field::new("code", |row: &(String,)| row.0.clone()))
+///     .key(["code"])
+///     .build()?;
+/// let exclusive = Exclusive::new(transaction);
+/// let source = SqlSource::<Sqlite, (String,), _>::with_schema(exclusive.clone(), schema)?;
+/// let paginator = Paginator::new(source, Plain);
+/// assert_eq!(paginator.page(&PageQuery::new()).await?.items.len(), 1);
+///
+/// drop(paginator);
+/// exclusive.into_inner().ok_or("the last clone")?.rollback().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Exclusive<C>(Arc<Mutex<C>>);
+
+impl<C> Exclusive<C> {
+    /// Shares a transaction, a pooled connection or a boxed one.
+    #[must_use]
+    pub fn new(connection: C) -> Self {
+        Self(Arc::new(Mutex::new(connection)))
+    }
+
+    /// The connection, for statements of one's own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in line and changes nothing.
+    pub async fn lock(&self) -> MutexGuard<'_, C> {
+        self.0.lock().await
+    }
+
+    /// The connection back, if no clone is left.
+    #[must_use]
+    pub fn into_inner(self) -> Option<C> {
+        Arc::into_inner(self.0).map(Mutex::into_inner)
+    }
+}
+
+#[async_trait]
+impl<DB, C> Runner<DB> for Exclusive<C>
+where
+    DB: Database,
+    DB::Arguments: IntoArguments<DB>,
+    C: DerefMut<Target = DB::Connection> + Send + 'static,
+    for<'e> &'e mut DB::Connection: Executor<'e, Database = DB>,
+{
+    async fn run(
+        &self,
+        sql: Arc<str>,
+        arguments: DB::Arguments,
+    ) -> Result<Vec<DB::Row>, sqlx::Error> {
+        let mut connection = self.0.lock().await;
+        sqlx::query_with(AssertSqlSafe(sql), arguments)
+            .fetch_all(&mut **connection)
+            .await
+    }
+}
+
+impl<C> Clone for Exclusive<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> fmt::Debug for Exclusive<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exclusive").finish_non_exhaustive()
+    }
+}
