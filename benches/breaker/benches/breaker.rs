@@ -11,15 +11,15 @@ criterion_group!(
     name = benches;
     config = harness::criterion();
     targets =
+        breaker::limiter::direct,
+        breaker::limiter::keyed_10k,
+        breaker::limiter::keyed_1m,
+        breaker::limiter::memory,
         breaker::calls::closed_call,
         breaker::calls::closed_call_2_tasks,
         breaker::calls::tower_closed_call,
         breaker::calls::rejection,
         breaker::calls::timed_call,
         breaker::calls::window_cost,
-        breaker::limiter::direct,
-        breaker::limiter::keyed_10k,
-        breaker::limiter::keyed_1m,
-        breaker::limiter::memory,
 );
 criterion_main!(benches);

@@ -132,7 +132,7 @@ impl<K: Clock> KeyedLimiter<K> {
     /// The key's history stays: the time until everything that it has taken has come back is the same under
     /// another limit, up to that limit's longest. Of a quota of several limits the others stay as they are.
     pub fn check_with<Q: Hash + ?Sized>(&self, key: &Q, limit: &Limit) -> Decision {
-        self.take_with(key, 1, Some(Rule::compact(limit)))
+        self.take_with(key, 1, Rule::compact(limit))
     }
 
     /// Takes `cost` calls of a key that has a limit of its own, at once or not at all.
@@ -168,7 +168,7 @@ impl<K: Clock> KeyedLimiter<K> {
         if cost > burst {
             return Err(ConfigError::CostExceedsBurst { cost, burst });
         }
-        Ok(self.take_with(key, cost, Some(own)))
+        Ok(self.take_with(key, cost, own))
     }
 
     /// What a call of the key would be told now; takes nothing.
@@ -243,24 +243,30 @@ impl<K: Clock> KeyedLimiter<K> {
 
     #[inline]
     fn take<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) -> Decision {
-        self.take_with(key, cost, None)
-    }
-
-    #[inline]
-    fn take_with<Q: Hash + ?Sized>(&self, key: &Q, cost: u32, own: Option<Rule>) -> Decision {
         let hash = self.hasher.hash_one(key);
-        let decision = match own {
-            None => self.with_rules(|rules| self.decide(rules, hash, cost)),
-            Some(own) => self.with_rules(|rules| {
-                let (mut all, count) = copy(rules);
-                all[0] = own;
-                self.decide(&all[..count], hash, cost)
-            }),
-        };
-        self.figures.note(decision)
+        // One limit that was never changed: all that most limiters ever do.
+        if let ([rule], [table]) = (&*self.rules, &*self.tables)
+            && self.changed.yes.load(Acquire) == 0
+        {
+            let decision = take_from(table, rule, hash, self.time.now(), cost);
+            return self.figures.note(decision);
+        }
+        self.take_by(hash, cost, |_| {})
     }
 
-    #[inline]
+    fn take_with<Q: Hash + ?Sized>(&self, key: &Q, cost: u32, own: Rule) -> Decision {
+        let hash = self.hasher.hash_one(key);
+        self.take_by(hash, cost, |rules| rules[0] = own)
+    }
+
+    /// Takes by the rules in force as `adapt` has changed them.
+    #[inline(never)]
+    fn take_by(&self, hash: u64, cost: u32, adapt: impl FnOnce(&mut [Rule])) -> Decision {
+        let (mut rules, count) = self.with_rules(copy);
+        adapt(&mut rules);
+        self.figures.note(self.decide(&rules[..count], hash, cost))
+    }
+
     fn decide(&self, rules: &[Rule], hash: u64, cost: u32) -> Decision {
         if let ([rule], [table]) = (rules, &*self.tables) {
             return take_from(table, rule, hash, self.time.now(), cost);

@@ -91,6 +91,10 @@ async fn four_processes_with_leases_stay_within_the_quota_on_few_trips() {
         "{calls} calls, {admitted} admitted of {wanted} to {allowed}, {trips} trips, {elapsed:?}"
     );
     assert!(u128::from(admitted) <= allowed, "{admitted} of {allowed}");
+    if seconds >= 10 {
+        // In a short run, what lies in leases at the end weighs more.
+        assert!(admitted * 100 >= wanted * 99, "{admitted} of {wanted}");
+    }
     assert!(
         trips * 100 <= calls + 100 * 4 * 10,
         "{trips} trips for {calls} calls"
