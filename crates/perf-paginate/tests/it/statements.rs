@@ -3,9 +3,14 @@
 use crate::rows::{Row, keyed};
 use async_trait::async_trait;
 use perf_paginate::{
-    Condition, CountMode, Error, PageQuery, PageSource, Paginator, Plain, Schema, Selection,
-    SliceSource,
+    Backend, Condition, CountMode, Error, Filter, PageQuery, PageRequest, PageSource, Paginator,
+    Plain, Resource, Runner, Schema, Selection, SliceSource, SqlSource,
 };
+use sqlx::mysql::MySqlPool;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Counts what it is asked.
@@ -81,4 +86,55 @@ async fn a_page_without_total_asks_once() {
     // The end is in sight, so nothing is left to count; beyond it, whether rows precede is asked.
     assert_eq!(asks(&query.clone().page(8)).await.0, 1);
     assert_eq!(asks(&query.page(9).count(CountMode::None)).await.0, 2);
+}
+
+/// A request of one shape and some size, whose values are as good as random.
+fn random(seed: i64, size: u64) -> PageQuery {
+    let filters = Filter::all([
+        Filter::gte("c", seed * 7_919 % 101),
+        Filter::contains("b", format!("{}", seed % 13)).negated(),
+        Filter::is_in("d", [true]),
+    ]);
+    PageQuery::new().sort("a,-b").filter(filters).size(size)
+}
+
+/// The distinct texts of many requests.
+async fn texts<DB: Backend, E: Runner<DB>>(
+    source: SqlSource<DB, Row, E>,
+    check: impl Fn(&PageQuery) -> PageRequest,
+    size: impl Fn(i64) -> u64,
+) -> HashSet<Arc<str>> {
+    let mut texts = HashSet::new();
+    for seed in 1..=10_000 {
+        texts.extend(source.statements(&check(&random(seed, size(seed)))));
+    }
+    texts
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_of_one_shape_are_one_text() {
+    let memory = SliceSource::new(Row::schema().unwrap(), Vec::new());
+    let paginator = Paginator::new(memory, Plain);
+    let check = |query: &PageQuery| paginator.check(query).unwrap();
+    let postgres = || {
+        let pool = PgPool::connect_lazy("postgres://nowhere/nothing").unwrap();
+        SqlSource::<_, Row>::new(pool).unwrap()
+    };
+    let sqlite = SqlitePool::connect_lazy("sqlite::memory:").unwrap();
+    let sqlite = SqlSource::<_, Row>::new(sqlite).unwrap();
+    let mysql = MySqlPool::connect_lazy("mysql://nowhere/nothing").unwrap();
+    let mysql = SqlSource::<_, Row>::new(mysql).unwrap();
+    assert_eq!(texts(postgres(), check, |_| 20).await.len(), 1);
+    assert_eq!(texts(sqlite, check, |_| 20).await.len(), 1);
+    // One statement for the values, one for the NULLs.
+    assert_eq!(texts(mysql, check, |_| 20).await.len(), 2);
+    // Sizes that many clients ask for are part of the text, all others share one.
+    let sizes = |seed: i64| u64::try_from(seed % 100).unwrap() + 1;
+    let sized = texts(postgres(), check, sizes).await.len();
+    assert!(sized <= 16, "{sized} texts");
+
+    // A text of a known shape is not written again.
+    let source = postgres();
+    let [first, second] = [1, 2].map(|seed| source.statements(&check(&random(seed, 20))));
+    assert!(Arc::ptr_eq(&first[0], &second[0]));
 }

@@ -112,8 +112,8 @@ async fn postgres_reads_a_buffer_a_row_at_any_depth() {
     for (sort, segments) in sorts_of_postgres() {
         let query = PageQuery::new().sort_by(sort.clone());
         let deep = query.clone().cursor(deep(&paginator, &query).await);
-        // A buffer for each row read, and two where a stretch lies across the ends of two blocks.
-        let limit = 22 + 2 + DESCENT * segments;
+        // A buffer for each row read, and for each stretch a descent and two where it lies across the ends of two blocks.
+        let limit = 22 + (DESCENT + 2) * segments;
         for query in [&query, &deep] {
             let plans = paginator
                 .source()
