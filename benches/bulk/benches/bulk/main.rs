@@ -1,4 +1,4 @@
-//! perf-bulk beside its peers: flights into SQLite and Postgres, storms of loads and items, and tasks.
+//! perf-bulk beside its peers: flights into SQLite, Postgres and MariaDB, storms of loads and items, and tasks.
 
 /// The median time of something done over and over in one task, in nanoseconds; what is done says whether its
 /// answer is right.
@@ -24,17 +24,21 @@ fn is_wanted(id: &str) -> bool {
     is_measuring && (filters.peek().is_none() || filters.any(|filter| id.contains(filter)))
 }
 
+mod auto;
 mod batcher;
+mod ids;
 mod loader;
+mod mariadb;
 mod postgres;
 mod row;
 mod sqlite;
 mod tasks;
+mod tcp;
 
 criterion::criterion_group!(
     name = benches;
     config = harness::criterion();
-    targets = sqlite::insert, postgres::insert, loader::ten_thousand_loads, loader::spawned, loader::idle,
-        batcher::throughput, batcher::idle, tasks::noop
+    targets = sqlite::insert, postgres::insert, mariadb::insert, ids::insert, auto::ways, tcp::stalls,
+        loader::ten_thousand_loads, loader::spawned, loader::idle, batcher::throughput, batcher::idle, tasks::noop
 );
 criterion::criterion_main!(benches);

@@ -1,0 +1,96 @@
+//! How many calls over TCP wait for a delayed acknowledgement, which takes 40 ms.
+//!
+//! What Nagle's algorithm holds back is found by comparison: the same rows go over a Unix socket, which
+//! knows no such wait, and over TCP, where the way may be another one that is up to two and a half times slower.
+//! A call that takes 30 ms more than others of its size is counted; if most of a size do, all of them.
+
+use crate::row::row;
+use criterion::Criterion;
+use perf_bulk::{BulkInsert, BulkRow};
+use perf_testkit::PostgresServer;
+use sqlx::{Connection, PgConnection, Postgres};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+const CREATE: &str = "CREATE TABLE flights (id bigint, year int, month int, day int, dep_time int, \
+     sched_dep_time int, dep_delay int, arr_time int, sched_arr_time int, arr_delay int, carrier text, \
+     flight int, tailnum text, origin text, dest text, air_time int, distance int, hour int, minute int, \
+     time_hour text)";
+/// On both sides of every size where the way changes.
+const SIZES: [usize; 14] = [
+    1, 10, 50, 500, 2_000, 4_000, 5_500, 6_000, 7_000, 9_000, 15_000, 40_000, 55_000, 100_000,
+];
+const STALL: Duration = Duration::from_millis(30);
+
+pub(crate) fn stalls(_criterion: &mut Criterion) {
+    let mut arguments = std::env::args().skip(1);
+    let is_wanted = |argument: String| argument.starts_with('-') || "bulk/tcp".contains(&argument);
+    if !std::env::args().any(|argument| argument == "--bench") || !arguments.all(is_wanted) {
+        return;
+    }
+    let data = perf_testkit::flights::load().expect("the data set is in the repository");
+    let data = Box::leak(Box::new(data));
+    let rows: Vec<_> = data.repeated(100_000).map(row).collect();
+    let server = PostgresServer::start().expect("a server");
+    let database = server.database().expect("a database");
+    let calls = if harness::is_quick() { 10 } else { 40 };
+    let runtime = Runtime::new().expect("a runtime");
+    let mut stalls = 0;
+    runtime.block_on(async {
+        let mut unix = PgConnection::connect(&database.url_unix())
+            .await
+            .expect("a connection");
+        let mut tcp = PgConnection::connect(&database.url())
+            .await
+            .expect("a connection");
+        sqlx::raw_sql(CREATE)
+            .execute(&mut unix)
+            .await
+            .expect("a table");
+        for size in SIZES {
+            let near = times(&mut unix, &rows[..size], calls).await;
+            let far = times(&mut tcp, &rows[..size], calls).await;
+            let (near, median) = (near[near.len() / 2], far[far.len() / 2]);
+            let stalled = if median > near * 5 / 2 + STALL {
+                calls
+            } else {
+                far.iter().filter(|time| **time > median + STALL).count()
+            };
+            println!(
+                "bulk/tcp/{size}: {stalled} of {calls} stalled; median {median:?} over TCP, {near:?} over a Unix socket"
+            );
+            stalls += stalled;
+        }
+    });
+    let calls = (SIZES.len() * calls) as f64;
+    harness::record(
+        "bulk/tcp/stalled_calls/all_calls",
+        stalls as f64,
+        calls,
+        "calls",
+    );
+}
+
+/// The times of calls, ascending.
+async fn times<R>(connection: &mut PgConnection, rows: &[R], calls: usize) -> Vec<Duration>
+where
+    R: BulkRow<Postgres> + Send + Sync,
+{
+    let mut times = Vec::new();
+    for call in 0..=calls {
+        let start = Instant::now();
+        let report = BulkInsert::into("flights")
+            .execute(&mut *connection, rows)
+            .await;
+        assert_eq!(report.expect("an insert").written, rows.len() as u64);
+        if call > 0 {
+            times.push(start.elapsed());
+        }
+        sqlx::raw_sql("TRUNCATE flights")
+            .execute(&mut *connection)
+            .await
+            .expect("a statement");
+    }
+    times.sort_unstable();
+    times
+}
