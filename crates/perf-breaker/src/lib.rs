@@ -33,6 +33,7 @@
 //!
 //! # Features
 //!
+//! - `serde`: a `…Settings` for each part, to be read from a file.
 //! - `tower`: `CircuitBreakerLayer`, `BulkheadLayer` and `GuardLayer`, the same before a tower service.
 //!
 //! # Limits
@@ -45,6 +46,8 @@ mod breaker;
 mod budget;
 mod bulkhead;
 mod check;
+#[cfg(feature = "serde")]
+mod config;
 mod counter_clock;
 mod deadline;
 mod error;
@@ -73,6 +76,11 @@ pub use breaker::{
 };
 pub use budget::RetryBudget;
 pub use bulkhead::{Bulkhead, BulkheadBuilder, BulkheadCall, Place};
+#[cfg(feature = "serde")]
+pub use config::{
+    AdaptiveSettings, BreakerSettings, BudgetSettings, BulkheadSettings, GuardSettings,
+    HedgeSettings, RetrySettings, ThrottleSettings,
+};
 pub use counter_clock::CounterClock;
 pub use deadline::Deadline;
 pub use error::{ConfigError, GuardError, Rejection};

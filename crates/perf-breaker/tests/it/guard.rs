@@ -262,6 +262,28 @@ fn the_breakers_classifier_decides_what_is_repeated() {
     assert_eq!(breaker.snapshot().failures, 3);
 }
 
+/// The owner panics while its call waits: that says nothing of the callee.
+#[test]
+fn a_call_dropped_while_its_owner_unwinds_is_judged_by_its_age() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).build().unwrap();
+    let guard = on(&clock).breaker(breaker.clone()).build().unwrap();
+    let owner = || {
+        let mut call = Box::pin(guard.call(pending::<Result<(), ()>>));
+        assert!(poll(&mut call).is_pending());
+        panic!("the owner's own fault");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(owner)).is_err());
+    assert_eq!(breaker.snapshot().calls, 0);
+    let fault = || {
+        guard
+            .call(|| async { panic!("boom") as Result<(), ()> })
+            .now_or_never()
+    };
+    assert!(catch_unwind(AssertUnwindSafe(fault)).is_err());
+    assert_eq!(breaker.snapshot().failures, 1);
+}
+
 #[test]
 fn a_healthy_call_allocates_nothing() {
     let guard = Guard::builder()
