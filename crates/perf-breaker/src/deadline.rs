@@ -180,17 +180,12 @@ impl Deadline {
             (1_000, 'm'),
             (1_000_000, 'S'),
             (60_000_000, 'M'),
-            (3_600_000_000, 'H'),
+            (HOUR, 'H'),
         ];
-        let fitting = units
-            .iter()
-            .find(|(size, _)| micros / size <= MOST_DIGITS)
-            .unwrap_or(&(u128::MAX, 'H'));
-        let (size, unit) = fitting;
-        match size {
-            &u128::MAX => format!("{MOST_DIGITS}{unit}"),
-            size => format!("{}{unit}", micros / size),
-        }
+        let fits = |(size, _): &(u128, char)| micros / size <= MOST_DIGITS;
+        // 584 years are five million hours: one of the units always fits.
+        let (size, unit) = units.into_iter().find(fits).unwrap_or((HOUR, 'H'));
+        format!("{}{unit}", micros / size)
     }
 
     /// The time that a `grpc-timeout` header leaves. Whoever trusts no sender takes the shorter of it and a
@@ -244,3 +239,5 @@ impl Deadline {
 }
 
 const MOST_DIGITS: u128 = 99_999_999;
+/// In microseconds.
+const HOUR: u128 = 3_600_000_000;

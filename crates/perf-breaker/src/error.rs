@@ -179,6 +179,9 @@ pub enum ConfigError {
         /// The text, shortened if it is long.
         text: String,
     },
+    /// A registry whose room is taken by breakers that must stay.
+    #[error("the registry has no room for another breaker")]
+    NoRoom,
     /// No rule is left that could open the breaker.
     #[error("no rule is set that could open the breaker")]
     NoRule,

@@ -40,7 +40,7 @@
 //!   service.
 //! - `http`: a limiter before an HTTP service, with its headers, problem documents and keys.
 //! - `axum`: peer addresses and responses as axum has them.
-//! - `serde`: limits from configuration files.
+//! - `serde`: a `…Settings` for each part, to be read from a file.
 //!
 //! # Limits
 //!
@@ -53,6 +53,8 @@ mod breaker;
 mod budget;
 mod bulkhead;
 mod check;
+#[cfg(feature = "serde")]
+mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod counter_clock;
@@ -92,6 +94,11 @@ pub use breaker::{
 };
 pub use budget::RetryBudget;
 pub use bulkhead::{Bulkhead, BulkheadBuilder, BulkheadCall, Place};
+#[cfg(feature = "serde")]
+pub use config::{
+    AdaptiveSettings, BreakerSettings, BudgetSettings, BulkheadSettings, GuardSettings,
+    HedgeSettings, RetrySettings, ThrottleSettings,
+};
 pub use counter_clock::CounterClock;
 pub use deadline::Deadline;
 pub use error::{ConfigError, GuardError, Rejection, StoreError};

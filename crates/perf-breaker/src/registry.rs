@@ -275,7 +275,8 @@ where
     ///
     /// # Errors
     ///
-    /// As [`CircuitBreaker::reconfigure`].
+    /// As [`CircuitBreaker::reconfigure`], and [`ConfigError::NoRoom`] if the key has no breaker yet and there
+    /// is no room for it.
     pub fn reconfigure_one<Q>(
         &self,
         key: &Q,
@@ -285,9 +286,8 @@ where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.get_with(key, settings)?.reconfigure(settings)?;
-        self.shared.shard(key).lock().disown(key);
-        Ok(())
+        let _kept = self.get_with(key, settings)?;
+        self.shared.shard(key).lock().reconfigure_one(key, settings)
     }
 
     /// Forgets every breaker that is fresh, and says how many those were. Nobody needs to call it: a breaker

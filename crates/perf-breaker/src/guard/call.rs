@@ -57,6 +57,20 @@ pin_project_lite::pin_project! {
         make: M,
         stages: Holder<'g, Stages<C, G, K>>,
     }
+
+    impl<M, C, G, K, H> PinnedDrop for GuardCall<'_, M, C, G, K, H>
+    where
+        M: MakeCall,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            // Judged by its age, even while a panic that is none of its own unwinds.
+            if let Projected::Running { permit, .. } = this.project().step.project()
+                && let Some(permit) = permit.take()
+            {
+                permit.abandon();
+            }
+        }
+    }
 }
 
 pin_project_lite::pin_project! {

@@ -95,14 +95,20 @@ impl<K: Clone + Eq + Hash, C: Clone> Shard<K, C> {
         }
     }
 
-    /// The key's breaker has settings of its own from now on.
-    pub(super) fn disown<Q: Eq + Hash + ?Sized>(&mut self, key: &Q)
+    /// The key's breaker decides by `settings` of its own from now on.
+    pub(super) fn reconfigure_one<Q: Eq + Hash + ?Sized>(
+        &mut self,
+        key: &Q,
+        settings: &BreakerBuilder<C>,
+    ) -> Result<(), ConfigError>
     where
         K: Borrow<Q>,
     {
-        if let Some(place) = self.places.get(key) {
-            self.row[*place].own = true;
-        }
+        let place = self.places.get(key).ok_or(ConfigError::NoRoom)?;
+        let entry = &mut self.row[*place];
+        entry.breaker.reconfigure(settings)?;
+        entry.own = true;
+        Ok(())
     }
 
     pub(super) fn evict_fresh(&mut self) -> usize {

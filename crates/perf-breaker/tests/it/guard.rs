@@ -1,6 +1,8 @@
 //! The stages of a guard, in their order.
 
-use crate::support::{MS, SECOND, TickingClock, builder, fail};
+mod leaks;
+
+use crate::support::{MS, SECOND, TickingClock, builder};
 use futures_util::FutureExt;
 use perf_breaker::{
     AnyError, Bulkhead, CircuitBreaker, Deadline, Guard, GuardBuilder, GuardError, Hold,
@@ -262,6 +264,28 @@ fn the_breakers_classifier_decides_what_is_repeated() {
     assert_eq!(breaker.snapshot().failures, 3);
 }
 
+/// The owner panics while its call waits: that says nothing of the callee.
+#[test]
+fn a_call_dropped_while_its_owner_unwinds_is_judged_by_its_age() {
+    let clock = ManualClock::new();
+    let breaker = builder(&clock).build().unwrap();
+    let guard = on(&clock).breaker(breaker.clone()).build().unwrap();
+    let owner = || {
+        let mut call = Box::pin(guard.call(pending::<Result<(), ()>>));
+        assert!(poll(&mut call).is_pending());
+        panic!("the owner's own fault");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(owner)).is_err());
+    assert_eq!(breaker.snapshot().calls, 0);
+    let fault = || {
+        guard
+            .call(|| async { panic!("boom") as Result<(), ()> })
+            .now_or_never()
+    };
+    assert!(catch_unwind(AssertUnwindSafe(fault)).is_err());
+    assert_eq!(breaker.snapshot().failures, 1);
+}
+
 #[test]
 fn a_healthy_call_allocates_nothing() {
     let guard = Guard::builder()
@@ -283,66 +307,6 @@ fn a_healthy_call_allocates_nothing() {
     };
     calls();
     assert_eq!(count(calls), 0);
-}
-
-/// Calls that panic, hang, are polled and dropped at random: every place and every probe comes back.
-#[test]
-fn nothing_leaks_when_guarded_calls_are_dropped_at_random_polls() {
-    let clock = ManualClock::new();
-    let breaker = builder(&clock)
-        .consecutive_failures(1)
-        .probes(2)
-        .build()
-        .unwrap();
-    let bulkhead = places(3, 3, &clock);
-    let guard = on(&clock)
-        .retry(retry(2, &clock))
-        .breaker(breaker.clone())
-        .bulkhead(bulkhead.clone())
-        .timeout(50 * MS)
-        .build()
-        .unwrap();
-    let mut random = fastrand::Rng::with_seed(17);
-    std::panic::set_hook(Box::new(|_| {}));
-    type Reply = Result<(), GuardError<()>>;
-    let mut calls: Vec<Pin<Box<dyn Future<Output = Reply>>>> = Vec::new();
-    for _ in 0..100_000 {
-        if calls.len() < 20 {
-            let (polls, end) = (random.u8(..4), random.u8(..8));
-            let work = move || async move {
-                for _ in 0..polls {
-                    tokio::task::yield_now().await;
-                }
-                match end {
-                    0 => panic!("boom"),
-                    1 => pending().await,
-                    2 => Err(()),
-                    _ => Ok(()),
-                }
-            };
-            calls.push(if random.bool() {
-                Box::pin(guard.call(work))
-            } else {
-                Box::pin(guard.call_owned(work))
-            });
-        }
-        clock.advance(MS * random.u32(..20));
-        let chosen = random.usize(..calls.len());
-        let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut calls[chosen])));
-        let ended = !matches!(polled, Ok(Poll::Pending));
-        if ended || random.u8(..3) == 0 {
-            drop(calls.swap_remove(chosen));
-        }
-        assert!(bulkhead.under_way() <= 3 && bulkhead.waiting() <= 3);
-    }
-    drop(calls);
-    drop(std::panic::take_hook());
-    assert_eq!((bulkhead.under_way(), bulkhead.waiting()), (0, 0));
-    breaker.reset();
-    fail(&breaker);
-    clock.advance(breaker.admit().unwrap_err().retry_after);
-    let probes: Vec<_> = std::iter::from_fn(|| breaker.admit().ok()).collect();
-    assert_eq!(probes.len(), 2);
 }
 
 proptest! {

@@ -6,6 +6,7 @@ mod budget;
 mod bulkhead;
 mod calls;
 mod config;
+mod configs;
 mod cost;
 mod deadline;
 mod fleet;

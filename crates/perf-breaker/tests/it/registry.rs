@@ -178,6 +178,19 @@ fn settings_change_while_breakers_live() {
 }
 
 #[test]
+fn a_key_without_room_gets_no_settings_of_its_own() {
+    let clock = ManualClock::new();
+    let registry = registry(&clock, 1);
+    fail(&registry.get("a"));
+    let own = builder(&clock).consecutive_failures(1);
+    assert_eq!(
+        registry.reconfigure_one("b", &own),
+        Err(ConfigError::NoRoom)
+    );
+    assert_eq!(crate::support::failures_until_open(&registry.get("b")), 3);
+}
+
+#[test]
 fn settings_that_cannot_be_applied_change_nothing() {
     let clock = ManualClock::new();
     let registry = registry(&clock, 10);
