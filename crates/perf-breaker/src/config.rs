@@ -8,11 +8,13 @@
 mod breaker;
 mod guard;
 mod human;
+mod limiter;
 mod policies;
 mod quota;
 
 pub use breaker::BreakerSettings;
 pub use guard::GuardSettings;
+pub use limiter::LimiterSettings;
 pub use policies::{
     AdaptiveSettings, BudgetSettings, BulkheadSettings, HedgeSettings, RetrySettings,
     ThrottleSettings,

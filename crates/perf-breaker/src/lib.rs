@@ -77,8 +77,6 @@ mod quota;
 mod registry;
 mod retry;
 mod seats;
-#[cfg(feature = "serde")]
-mod settings;
 mod shared;
 mod store;
 mod sync;
@@ -97,7 +95,7 @@ pub use bulkhead::{Bulkhead, BulkheadBuilder, BulkheadCall, Place};
 #[cfg(feature = "serde")]
 pub use config::{
     AdaptiveSettings, BreakerSettings, BudgetSettings, BulkheadSettings, GuardSettings,
-    HedgeSettings, RetrySettings, ThrottleSettings,
+    HedgeSettings, LimiterSettings, RetrySettings, ThrottleSettings,
 };
 pub use counter_clock::CounterClock;
 pub use deadline::Deadline;
@@ -120,8 +118,6 @@ pub use overload::{Overload, OverloadCause};
 pub use quota::{Limit, Quota};
 pub use registry::BreakerRegistry;
 pub use retry::{Retry, RetryBuilder};
-#[cfg(feature = "serde")]
-pub use settings::LimiterSettings;
 pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
 #[cfg(feature = "mysql")]
 pub use store::MySqlStore;

@@ -1,5 +1,5 @@
+use super::human;
 use super::{BreakerSettings, BulkheadSettings, RetrySettings};
-use super::{human, quota};
 use crate::error::ConfigError;
 use crate::guard::{Guard, GuardBuilder};
 use crate::limiter::RateLimiter;
@@ -37,7 +37,6 @@ pub struct GuardSettings {
     /// What failed is repeated so.
     pub retry: Option<RetrySettings>,
     /// How many attempts are made.
-    #[serde(with = "quota::optional")]
     pub rate: Option<Quota>,
     /// How long one waits for the rate limit.
     #[serde(with = "human")]

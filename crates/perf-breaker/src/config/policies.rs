@@ -1,4 +1,4 @@
-use super::{human, quota};
+use super::human;
 use crate::adaptive::{Aimd, Gradient, Vegas};
 use crate::budget::RetryBudget;
 use crate::bulkhead::Bulkhead;
@@ -21,7 +21,6 @@ pub struct BudgetSettings {
     /// How many retries each first attempt pays for, 0 to 1.
     pub share: f64,
     /// What is granted besides.
-    #[serde(with = "quota")]
     pub allowance: Quota,
 }
 

@@ -1,38 +1,57 @@
-//! Quotas as people write them.
+//! Quotas, limits and policies as people write them.
 
-use crate::quota::Quota;
+use crate::quota::{Limit, Quota};
+use crate::shared::StorePolicy;
 use serde::de::{Deserialize, Deserializer, Error};
-use serde::ser::Serializer;
-use std::borrow::Cow;
+use serde::ser::{Serialize, Serializer};
 
-pub(super) fn serialize<S: Serializer>(quota: &Quota, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(quota)
+impl Serialize for Quota {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quota, D::Error> {
-    let text = Cow::<'de, str>::deserialize(deserializer)?;
-    text.parse().map_err(D::Error::custom)
+/// As it is written: `"100/minute; 10/second"`.
+impl<'de> Deserialize<'de> for Quota {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(Error::custom)
+    }
 }
 
-/// The same for a stage that may be missing.
-pub(super) mod optional {
-    use super::{Cow, Deserialize, Deserializer, Error, Quota, Serializer};
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
-    pub(in super::super) fn serialize<S: Serializer>(
-        quota: &Option<Quota>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match quota {
-            Some(quota) => super::serialize(quota, serializer),
-            None => serializer.serialize_none(),
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let quota = Quota::deserialize(deserializer)?;
+        match quota.limits() {
+            [limit] => Ok(*limit),
+            _ => Err(Error::custom("one limit is expected, not several")),
         }
     }
+}
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Quota>, D::Error> {
-        let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom))
-            .transpose()
+impl Serialize for StorePolicy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::Local => "local",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for StorePolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match &*String::deserialize(deserializer)? {
+            "local" => Ok(Self::Local),
+            "open" => Ok(Self::Open),
+            "closed" => Ok(Self::Closed),
+            other => Err(Error::unknown_variant(other, &["local", "open", "closed"])),
+        }
     }
 }
