@@ -4,7 +4,9 @@ use crate::bounds::{Key, Value};
 use crate::pattern::Pattern;
 use crate::store::{LocalStore, StoreInfo};
 use crate::{Cache, CacheError};
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::Hash;
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// Forgets every entry with a tag that the builder named for this
@@ -78,6 +80,43 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     {
         let pattern = Pattern::new(pattern);
         self.shared.delete_pattern(pattern, progress).await
+    }
+
+    /// Forgets `key` near, and whatever is being loaded for it. The far tier is not asked.
+    ///
+    /// For functions that are not async, over a cache without a far tier.
+    pub fn forget<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.shared.counters.invalidations.increment();
+        drop(self.shared.near.remove(key));
+    }
+
+    /// Forgets every near entry with this tag, and such loads. The far tier is not asked.
+    pub fn forget_tag(&self, tag: &str) {
+        self.shared.counters.invalidations.increment();
+        self.shared.near.move_slot(self.shared.slotting.slot(tag));
+    }
+
+    /// Forgets everything near, and all that is being loaded. The far tier is not asked.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), perf_cache::CacheError> {
+    /// use perf_cache::Cache;
+    ///
+    /// let squares: Cache<u64, u64> = Cache::builder("squares").build()?;
+    /// squares.insert(3, 9).await?;
+    /// squares.forget_all();
+    /// assert_eq!(squares.near(&3), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn forget_all(&self) {
+        self.shared.counters.invalidations.increment();
+        self.shared.near.clear();
     }
 
     /// What the far store tells of itself; `None` without one.

@@ -173,6 +173,30 @@ mod tests {
             prop_assert_eq!(Envelope::decode(&bytes), Some(envelope));
         }
 
+        /// With a checksum that fits, so that the reader behind it is reached.
+        #[test]
+        fn anything_is_refused_or_reads_back_the_same(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..100),
+            edits in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..6),
+            begins_well in any::<bool>(),
+        ) {
+            if begins_well {
+                let tags = [("tag".to_owned(), 9)];
+                let mut whole = envelope(&tags, &bytes).encode();
+                whole.truncate(whole.len() - 4);
+                bytes = whole;
+                for (at, byte) in edits {
+                    let at = at % bytes.len();
+                    bytes[at] = byte;
+                }
+            }
+            bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+            if let Some(envelope) = Envelope::decode(&bytes) {
+                prop_assert!(!is_lease(&bytes));
+                prop_assert_eq!(envelope.encode(), bytes);
+            }
+        }
+
         #[test]
         fn damage_is_found(at in 0..60_usize, bit in 0..8_u32, cut in 0..60_usize) {
             let tags = [("tag".to_owned(), 9)];

@@ -126,8 +126,7 @@ impl Fence {
         }
     }
 
-    /// Out of line: a cache without group invalidations never comes here.
-    #[inline(never)]
+    #[inline(always)]
     fn admits_older(&self, born: Born, slots: Slots) -> bool {
         let is_older = |word: &AtomicU32| is_newer(word.load(Ordering::Relaxed), born.0);
         if is_older(&self.cleared) {

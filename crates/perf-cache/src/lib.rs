@@ -16,6 +16,8 @@ mod fence;
 mod flight;
 mod load;
 mod lookup;
+#[cfg(feature = "macros")]
+mod macros;
 #[cfg(loom)]
 pub mod model;
 mod near;
@@ -28,6 +30,8 @@ pub mod store;
 mod stripes;
 mod sync;
 mod tags;
+#[cfg(feature = "macros")]
+mod template;
 mod time;
 mod write;
 
@@ -39,6 +43,17 @@ pub use entry::Entry;
 pub use error::{CacheError, LoadError};
 pub use far::FarTier;
 pub use lookup::{Lookup, Source};
+#[cfg(feature = "macros")]
+#[doc(inline)]
+pub use macros::{cached, invalidates};
 pub use policy::EntryPolicy;
 pub use prewarm::Prewarmed;
 pub use stats::CacheStats;
+
+/// What the macros expand to; not for use by hand.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::load::{compute, try_compute};
+    pub use crate::template::{key, pattern};
+}

@@ -10,6 +10,8 @@
 
 mod batch;
 mod call;
+#[cfg(feature = "macros")]
+mod compute;
 mod get;
 mod group;
 mod limit;
@@ -26,6 +28,8 @@ use std::task::{Context, Poll};
 
 pub(crate) use batch::{fetch, resolve};
 pub(crate) use call::Call;
+#[cfg(feature = "macros")]
+pub use compute::{compute, try_compute};
 pub(crate) use get::Get;
 
 /// The future of `get_or_load`: ready at the first poll when the value is near, without an allocation.

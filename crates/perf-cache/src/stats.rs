@@ -25,7 +25,7 @@ pub struct CacheStats {
     pub far_undecodable: u64,
     /// Loads started.
     pub loads: u64,
-    /// Loads that returned an error.
+    /// Loads that returned an error; of a batch, its keys.
     pub load_failures: u64,
     /// Loads that exceeded their limit.
     pub load_timeouts: u64,

@@ -1,11 +1,30 @@
 //! Attribute and derive macros of the perf-* crates.
 
 mod bulk_row;
+mod cached;
+mod invalidates;
 mod profile;
 mod resource;
+mod template;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, Error, parse_macro_input};
+
+/// Keeps what a function returns in a cache; `perf_cache::cached` documents it.
+#[proc_macro_attribute]
+pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    cached::expand(arguments.into(), item.into())
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
+
+/// Invalidates what a function has changed; `perf_cache::invalidates` documents it.
+#[proc_macro_attribute]
+pub fn invalidates(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    invalidates::expand(arguments.into(), item.into())
+        .unwrap_or_else(Error::into_compile_error)
+        .into()
+}
 
 /// Times every call of a function, sync or async; `perf_profile::profile` documents it.
 #[proc_macro_attribute]

@@ -131,7 +131,7 @@ fn statics(arguments: &Arguments, signature: &Signature) -> TokenStream {
 /// Tells the compiler what the body's async block returns, before it meets a `?` that must know.
 ///
 /// A type with `impl` in it cannot be named there, nor need it be.
-fn output_hint(output: &ReturnType) -> TokenStream {
+pub(crate) fn output_hint(output: &ReturnType) -> TokenStream {
     let output = match output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, output) => quote!(#output),
