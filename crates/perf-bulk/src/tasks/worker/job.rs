@@ -1,7 +1,8 @@
-use crate::error::TaskError;
-use crate::tasks::{Claimed, Lease, Outcome, Settlement, TaskId};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod acknowledge;
+
+use crate::tasks::{Claimed, Lease, TaskId};
 use perf_core::Clock;
-use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,20 +56,10 @@ impl Job {
         self.attempt >= self.max_attempts
     }
 
-    /// The report that this run succeeded.
-    pub(crate) fn success<O: Serialize>(&self, output: &O) -> Result<Settlement, TaskError> {
-        let output = serde_json::to_string(output);
-        let output = output.map_err(|error| TaskError::codec(&self.name, error))?;
-        Ok(Settlement::new(self.lease, Outcome::Succeeded(output)))
-    }
-
-    pub(crate) fn now(&self) -> SystemTime {
+    /// The wall time by the queue's clock, which a test may have replaced.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
         self.clock.wall()
-    }
-
-    /// Notes that the report is part of the handler's transaction.
-    pub(crate) fn set_acknowledged(&self) {
-        self.acknowledged.store(true, Ordering::Release);
     }
 
     pub(super) fn is_acknowledged(&self) -> bool {
