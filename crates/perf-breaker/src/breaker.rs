@@ -12,13 +12,16 @@ mod rules;
 mod snapshot;
 mod state;
 mod streak;
+mod stream;
+mod tuning;
 mod word;
 
 use self::core::{Core, Holder};
-use crate::error::{GuardError, Rejection};
+use crate::error::{ConfigError, GuardError, Rejection};
 use crate::name::Name;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::BreakerBuilder;
 pub use call::Call;
@@ -27,11 +30,13 @@ pub use permit::Permit;
 pub use rules::Reason;
 pub use snapshot::BreakerSnapshot;
 pub use state::{Hold, State};
+pub use stream::GuardedStream;
 
 /// Refuses calls to what keeps failing, until probes show that it works again.
 ///
-/// Clones share one breaker. A call comes in one of three forms: [`call`](Self::call) for futures,
-/// [`run`](Self::run) for closures, [`admit`](Self::admit) for everything else.
+/// Clones share one breaker. A call comes in one of four forms: [`call`](Self::call) for futures,
+/// [`stream`](Self::stream) for streams, [`run`](Self::run) for closures, [`admit`](Self::admit) for
+/// everything else.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -198,6 +203,70 @@ impl<C> CircuitBreaker<C> {
         }
     }
 
+    /// As [`call`](Self::call), with `value` in the place of any result that there is not.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use perf_breaker::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("rates");
+    /// assert_eq!(breaker.call_or(async { Err("unreachable") }, 1.08).await, 1.08);
+    /// # }
+    /// ```
+    pub async fn call_or<T, E, F>(&self, future: F, value: T) -> T
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E> + Clone,
+    {
+        self.call(future).await.unwrap_or(value)
+    }
+
+    /// Passes on the items of `stream` if the breaker lets it pass. The whole stream is one call; see
+    /// [`GuardedStream`] for how it is judged.
+    ///
+    /// # Cancel safety
+    ///
+    /// A stream that is dropped is judged by the wait under way and by what has come of it; its permit
+    /// never leaks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use futures_util::{StreamExt, stream};
+    /// use perf_breaker::{CircuitBreaker, GuardError};
+    ///
+    /// let breaker = CircuitBreaker::new("prices");
+    /// let prices = stream::iter([Ok(3), Err("connection reset")]);
+    /// let items: Vec<_> = breaker.stream(prices).collect().await;
+    /// assert_eq!(items, [Ok(3), Err(GuardError::Inner("connection reset"))]);
+    /// assert_eq!(breaker.snapshot().failures, 1);
+    /// # }
+    /// ```
+    pub fn stream<S>(&self, stream: S) -> GuardedStream<'_, S, C>
+    where
+        C: Clone,
+    {
+        GuardedStream::new(Holder::Borrowed(&self.core), self.classify.clone(), stream)
+    }
+
+    /// As [`stream`](Self::stream), and borrows nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`stream`](Self::stream).
+    pub fn stream_owned<S>(&self, stream: S) -> GuardedStream<'static, S, C>
+    where
+        C: Clone,
+    {
+        let core = Holder::Owned(Arc::clone(&self.core));
+        GuardedStream::new(core, self.classify.clone(), stream)
+    }
+
     /// Runs `work` if the breaker lets it pass. The call time-out cannot end it; work that took longer
     /// is judged by its result.
     ///
@@ -228,7 +297,28 @@ impl<C> CircuitBreaker<C> {
         result.map_err(GuardError::Inner)
     }
 
-    /// A permit for one call, for what is neither a future nor a closure.
+    /// As [`run`](Self::run), and asks `fallback` for a result if there is none. The fallback sees why and
+    /// may decline by returning the error.
+    ///
+    /// # Errors
+    ///
+    /// What `fallback` returns.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_or_else<T, E>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+        fallback: impl FnOnce(GuardError<E>) -> Result<T, GuardError<E>>,
+    ) -> Result<T, GuardError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        self.run(work).or_else(fallback)
+    }
+
+    /// A permit for one call, for what is neither a future nor a closure nor a stream.
     ///
     /// # Errors
     ///
@@ -281,6 +371,46 @@ impl<C> CircuitBreaker<C> {
     /// Closes the breaker with an empty window and ends a hold.
     pub fn reset(&self) {
         self.core.announce(self.core.machine.force(None));
+    }
+
+    /// Decides by other settings from now on: thresholds, limits, open times, probes. The state and what
+    /// the window holds stay, as do name, clock and classifier.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] as [`BreakerBuilder::build`] reports, and [`ConfigError::Fixed`] if the window's
+    /// shape differs; nothing has changed then.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("billing");
+    /// breaker.admit().unwrap().failure();
+    /// breaker.reconfigure(&CircuitBreaker::builder("").consecutive_failures(2))?;
+    /// breaker.admit().unwrap().failure();
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconfigure<D>(&self, settings: &BreakerBuilder<D>) -> Result<(), ConfigError> {
+        settings.apply(&self.core)
+    }
+
+    pub(crate) const fn classifier(&self) -> &C {
+        &self.classify
+    }
+
+    /// The longest that a call may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.core.timeout()
+    }
+
+    /// Whether nobody else holds the breaker or a permit of it, and it decides about every future call as
+    /// a new one would.
+    pub(crate) fn is_dispensable(&mut self) -> bool {
+        // Succeeds only for the last handle, and sees all that the others have written.
+        Arc::get_mut(&mut self.core).is_some_and(|core| core.machine.is_fresh(core.clock.now()))
     }
 
     /// Shows the breaker in `registry` for as long as it lives.

@@ -1,4 +1,8 @@
-//! The breaker as a tower layer.
+//! The breaker, the bulkhead and the guard as tower layers.
+
+mod bulkhead;
+mod guard;
+mod oneshot;
 
 use crate::breaker::{AnyError, Call, CircuitBreaker, Classify};
 use crate::error::{GuardError, Rejection};
@@ -8,6 +12,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
+
+pub use bulkhead::{BulkheadLayer, BulkheadService};
+pub use guard::{CloneRequest, GuardLayer, GuardService, Replay, Replayed};
+pub use oneshot::Oneshot;
 
 /// Puts a [`CircuitBreaker`] before a service.
 ///

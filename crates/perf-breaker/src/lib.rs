@@ -33,38 +33,100 @@
 //!
 //! # Features
 //!
-//! - `tower`: `CircuitBreakerLayer`, the breaker before a tower service.
+//! - `redis`, `postgres`, `mysql`, `sqlite`: a [`RateLimitStore`] on that server. `mysql` serves MariaDB too,
+//!   and `redis` the breakers of a fleet.
+//! - `conformance`: the suite that every store must pass.
+//! - `tower`: `CircuitBreakerLayer`, `RateLimitLayer`, `BulkheadLayer` and `GuardLayer`, the same before a tower
+//!   service.
+//! - `http`: a limiter before an HTTP service, with its headers, problem documents and keys.
+//! - `axum`: peer addresses and responses as axum has them.
+//! - `serde`: limits from configuration files.
 //!
 //! # Limits
 //!
 //! A [`RateLimiter`] admits what a [`Quota`] such as `"100/minute; 10/second"` allows, a [`KeyedLimiter`]
-//! does so for each of many keys. A [`RetryBudget`] bounds how much retries add to a failing server's load.
+//! does so for each of many keys, and a [`SharedLimiter`] for each key over all processes of a fleet. A
+//! [`RetryBudget`] bounds how much retries add to a failing server's load.
 
+mod adaptive;
 mod breaker;
 mod budget;
+mod bulkhead;
+mod check;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod counter_clock;
+mod deadline;
 mod error;
+mod fleet;
+mod guard;
+mod hedge;
+mod holder;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod limit_layer;
 mod limiter;
 mod name;
+mod overload;
 mod quota;
+mod registry;
+mod retry;
+mod seats;
+#[cfg(feature = "serde")]
+mod settings;
+mod shared;
+mod store;
 mod sync;
+mod throttle;
 mod timeline;
+mod timeout;
 mod window;
 
+pub use adaptive::{AdaptiveLimit, Aimd, CallSample, Gradient, LimitPolicy, Slot, Vegas};
 pub use breaker::{
-    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, Hold, Outcome,
-    Permit, Reason, State,
+    AnyError, BreakerBuilder, BreakerSnapshot, Call, CircuitBreaker, Classify, GuardedStream, Hold,
+    Outcome, Permit, Reason, State,
 };
 pub use budget::RetryBudget;
+pub use bulkhead::{Bulkhead, BulkheadBuilder, BulkheadCall, Place};
 pub use counter_clock::CounterClock;
-pub use error::{ConfigError, GuardError, Rejection};
+pub use deadline::Deadline;
+pub use error::{ConfigError, GuardError, Rejection, StoreError};
+#[cfg(feature = "redis")]
+pub use fleet::RedisFleet;
+pub use fleet::{FleetMember, FleetReport, FleetStore, FleetView, MemoryFleet, Vote};
+pub use guard::{Fallback, Guard, GuardBuilder, GuardCall, MakeCall, NoFallback};
+pub use hedge::{Hedge, HedgeBuilder};
 #[cfg(feature = "tower")]
-pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+pub use layer::{
+    BulkheadLayer, BulkheadService, CircuitBreakerLayer, CircuitBreakerService, CloneRequest,
+    GuardLayer, GuardService, Oneshot, Replay, Replayed, ResponseFuture,
+};
+#[cfg(feature = "tower")]
+pub use limit_layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use limiter::{Decision, KeyedLimiter, RateLimiter};
 pub use name::Name;
+pub use overload::{Overload, OverloadCause};
 pub use quota::{Limit, Quota};
+pub use registry::BreakerRegistry;
+pub use retry::{Retry, RetryBuilder};
+#[cfg(feature = "serde")]
+pub use settings::LimiterSettings;
+pub use shared::{SharedLimiter, SharedLimiterBuilder, StorePolicy};
+#[cfg(feature = "mysql")]
+pub use store::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use store::PostgresStore;
+#[cfg(feature = "redis")]
+pub use store::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
+pub use store::{Charge, LONGEST_KEY, MemoryStore, RateLimitStore, Verdict};
+pub use throttle::{Allowance, Throttle, ThrottleBuilder};
+pub use timeout::{TimedCall, Timeout};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

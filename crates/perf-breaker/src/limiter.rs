@@ -6,28 +6,33 @@ mod inspect;
 mod keyed;
 mod line;
 mod rule;
+mod several;
 mod table;
 
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::quota::Quota;
-use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire};
+use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 use crate::timeline::Timeline;
-use perf_core::{Clock, Moment, SystemClock};
+use perf_core::{Clock, SystemClock};
 
+use gcra::Gcra;
 use inspect::Figures;
 use line::Line;
-use rule::Rule;
+use several::Several;
 use std::time::Duration;
 
 pub use decision::Decision;
 pub use keyed::KeyedLimiter;
+pub(crate) use rule::Rule;
+pub(crate) use table::Table;
 
 /// Admits calls as a [`Quota`] allows.
 ///
 /// A call is never denied that the quota allows, and in no stretch of time are more admitted than the
 /// burst plus what comes back in it. A quota of one limit is one exchange on one word; several limits
-/// share a lock, because a call that one of them denies must take nothing from the others.
+/// share a lock, because a call that one of them denies must take nothing from the others. So does a
+/// quota that was [changed](Self::change) while in use.
 ///
 /// ```
 /// # fn main() -> Result<(), perf_breaker::ConfigError> {
@@ -51,17 +56,16 @@ pub use keyed::KeyedLimiter;
 pub struct RateLimiter<K = SystemClock> {
     figures: Figures,
     time: Timeline<K>,
-    rules: Box<[Rule]>,
-    cells: Cells,
+    /// The only limit, as long as `arrival` is in use.
+    rule: Rule,
+    /// Its arrival time, or [`UNUSED`] if `several` decides.
+    arrival: AtomicU64,
+    several: Several,
     line: Line,
 }
 
-/// Arrival times, one for each rule.
-#[derive(Debug)]
-enum Cells {
-    One(AtomicU64),
-    Many(Mutex<Box<[u64]>>),
-}
+/// No arrival time: 2⁶⁴ parts lie nine years ahead.
+const UNUSED: u64 = u64::MAX;
 
 impl RateLimiter {
     /// A limiter on the system's clock, with its whole burst available.
@@ -75,17 +79,13 @@ impl<K: Clock> RateLimiter<K> {
     /// A limiter on `clock`, with its whole burst available.
     #[must_use]
     pub fn with_clock(quota: &Quota, clock: K) -> Self {
-        let rules: Box<[Rule]> = quota.limits().iter().map(Rule::new).collect();
-        let cells = if rules.len() == 1 {
-            Cells::One(AtomicU64::new(0))
-        } else {
-            Cells::Many(Mutex::new(vec![0; rules.len()].into()))
-        };
+        let arrival = if quota.limits().len() == 1 { 0 } else { UNUSED };
         Self {
             figures: Figures::of(quota),
             time: Timeline::begin(clock),
-            rules,
-            cells,
+            rule: Rule::new(&quota.limits()[0]),
+            arrival: AtomicU64::new(arrival),
+            several: Several::new(quota),
             line: Line::new(),
         }
     }
@@ -186,25 +186,66 @@ impl<K: Clock> RateLimiter<K> {
     /// Gives back `cost` calls that were admitted and not made. More than was taken has no effect beyond
     /// a full burst.
     pub fn refund(&self, cost: u32) {
-        match &self.cells {
-            Cells::One(cell) => {
-                let gcra = self.rules[0].gcra;
-                let give_back = |arrival| Some(gcra.give_back(arrival, cost));
-                // The closure never declines.
-                let _previous = cell.fetch_update(AcqRel, Acquire, give_back);
-            }
-            Cells::Many(cells) => {
-                for (arrival, rule) in cells.lock().iter_mut().zip(&self.rules) {
-                    *arrival = rule.gcra.give_back(*arrival, cost);
-                }
-            }
+        let give_back =
+            |arrival| (arrival != UNUSED).then(|| self.rule.gcra.give_back(arrival, cost));
+        if self
+            .arrival
+            .fetch_update(AcqRel, Acquire, give_back)
+            .is_err()
+        {
+            self.several.refund(cost);
+        }
+    }
+
+    /// Puts another quota in force for all calls from now on, those that wait included.
+    ///
+    /// What has been taken stays taken: limits are matched by their place in the quota, and the time until
+    /// everything taken has come back stays, up to the new limit's longest. A limit without a predecessor
+    /// begins with its whole burst. Call this for a change of mind, not for each call: the limiter shares a
+    /// lock from then on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::RateLimiter;
+    ///
+    /// let limiter = RateLimiter::new(&"2/hour".parse()?);
+    /// assert!(limiter.check().is_allowed());
+    /// limiter.change(&"10/hour".parse()?); // half was taken, half is left
+    /// assert_eq!(limiter.peek().remaining(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change(&self, quota: &Quota) {
+        self.several.change(quota, &self.time, || {
+            let arrival = self.arrival.swap(UNUSED, AcqRel);
+            (arrival != UNUSED).then_some(arrival)
+        });
+    }
+
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        if self.arrival.load(Acquire) == UNUSED {
+            self.several.quota()
+        } else {
+            self.rule.limit.into()
         }
     }
 
     fn affordable(&self, cost: u32) -> Result<(), ConfigError> {
-        match self.rules.iter().map(|rule| rule.limit.burst()).min() {
-            Some(burst) if cost > burst => Err(ConfigError::CostExceedsBurst { cost, burst }),
-            _ => Ok(()),
+        let burst = self.burst();
+        if cost > burst {
+            return Err(ConfigError::CostExceedsBurst { cost, burst });
+        }
+        Ok(())
+    }
+
+    /// The most that can be taken at once.
+    fn burst(&self) -> u32 {
+        if self.arrival.load(Acquire) == UNUSED {
+            self.several.burst()
+        } else {
+            self.rule.limit.burst()
         }
     }
 
@@ -220,6 +261,10 @@ impl<K: Clock> RateLimiter<K> {
             let decision = self.take(cost);
             if decision.is_allowed() {
                 return decision;
+            }
+            if cost > self.burst() {
+                // The quota has been changed, and no wait would do.
+                return self.figures.note(decision);
             }
             self.time.sleep(decision.retry_after()).await;
         }
@@ -239,53 +284,29 @@ impl<K: Clock> RateLimiter<K> {
 
     #[inline]
     fn take(&self, cost: u32) -> Decision {
-        match &self.cells {
-            Cells::One(cell) => take_from_one(cell, &self.rules[0], self.time.now(), cost),
-            Cells::Many(cells) => {
-                let mut arrivals = cells.lock();
-                // Read under the lock: with a reading older than another's, less would have come back.
-                let now = self.time.now();
-                let decision = self.judge(&arrivals, now, cost);
-                if decision.is_allowed() {
-                    for (arrival, rule) in arrivals.iter_mut().zip(&self.rules) {
-                        *arrival = rule.decide(*arrival, now, cost).0;
-                    }
-                }
-                decision
+        let now = self.time.now();
+        let mut arrival = self.arrival.load(Acquire);
+        while arrival != UNUSED {
+            let (next, decision) = self.rule.decide(arrival, now, cost);
+            if cost == 0 || !decision.is_allowed() {
+                return decision;
+            }
+            let exchanged = self
+                .arrival
+                .compare_exchange_weak(arrival, next, AcqRel, Acquire);
+            match exchanged {
+                Ok(_) => return decision,
+                Err(moved) => arrival = moved,
             }
         }
+        self.several.take(&self.time, cost)
     }
 
     /// What would be said of `cost` calls now.
     fn look(&self, cost: u32) -> Decision {
-        let now = self.time.now();
-        match &self.cells {
-            Cells::One(cell) => self.judge(&[cell.load(Acquire)], now, cost),
-            Cells::Many(cells) => self.judge(&cells.lock(), now, cost),
-        }
-    }
-
-    /// What the rule that matters says.
-    fn judge(&self, arrivals: &[u64], now: Moment, cost: u32) -> Decision {
-        let decide = |(arrival, rule): (&u64, &Rule)| rule.decide(*arrival, now, cost).1;
-        let decisions = arrivals.iter().zip(&self.rules).map(decide);
-        decisions
-            .reduce(Decision::graver)
-            .expect("a quota has at least one limit")
-    }
-}
-
-#[inline]
-fn take_from_one(cell: &AtomicU64, rule: &Rule, now: Moment, cost: u32) -> Decision {
-    let mut arrival = cell.load(Acquire);
-    loop {
-        let (next, decision) = rule.decide(arrival, now, cost);
-        if cost == 0 || !decision.is_allowed() {
-            return decision;
-        }
-        match cell.compare_exchange_weak(arrival, next, AcqRel, Acquire) {
-            Ok(_) => return decision,
-            Err(moved) => arrival = moved,
+        match self.arrival.load(Acquire) {
+            UNUSED => self.several.look(&self.time, cost),
+            arrival => self.rule.decide(arrival, self.time.now(), cost).1,
         }
     }
 }

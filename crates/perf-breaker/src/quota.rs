@@ -178,6 +178,13 @@ impl Quota {
         Limit::new(count, Duration::from_secs(60)).map(Self::from)
     }
 
+    /// Of limits that were a quota's before.
+    pub(crate) fn of_rules(limits: impl Iterator<Item = Limit>) -> Self {
+        Self {
+            limits: limits.collect(),
+        }
+    }
+
     /// The limits, at least one.
     #[must_use]
     pub const fn limits(&self) -> &[Limit] {
@@ -195,12 +202,7 @@ impl From<Limit> for Quota {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (number, one, many) = UNITS
-            .iter()
-            .find(|unit| self.period.is_multiple_of(unit.0))
-            .map_or((self.period, "ns", "ns"), |unit| {
-                (self.period / unit.0, unit.1, unit.2)
-            });
+        let (number, one, many) = in_units(self.period);
         if number == 1 {
             write!(f, "{}/{one}", self.count)?;
         } else {
@@ -248,6 +250,12 @@ impl FromStr for Quota {
     }
 }
 
+/// So many of the largest unit that fits: the number, the unit's name for one and for many.
+pub(crate) fn in_units(nanos: u64) -> (u64, &'static str, &'static str) {
+    let fits = UNITS.iter().find(|unit| nanos.is_multiple_of(unit.0));
+    fits.map_or((nanos, "ns", "ns"), |unit| (nanos / unit.0, unit.1, unit.2))
+}
+
 struct Parsed {
     count: u32,
     period: u64,
@@ -267,7 +275,8 @@ fn parse_limit(text: &str) -> Result<Parsed, &'static str> {
     })
 }
 
-fn parse_period(text: &str) -> Result<u64, &'static str> {
+/// Nanoseconds, from a number and a unit or a unit alone.
+pub(crate) fn parse_period(text: &str) -> Result<u64, &'static str> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number = if number.is_empty() {

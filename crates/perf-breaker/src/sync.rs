@@ -37,4 +37,6 @@ mod primitives {
     }
 }
 
+// Holds settings that no model changes, and never across a modelled step.
+pub(crate) use parking_lot::RwLock;
 pub(crate) use primitives::{AtomicU32, AtomicU64, Mutex, Ordering, hasher};

@@ -40,6 +40,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    pub(crate) const GOOD: Self = Self {
+        failed: false,
+        slow: false,
+    };
     pub(crate) const FAILED: Self = Self {
         failed: true,
         slow: false,
@@ -61,9 +65,19 @@ pub(crate) enum Window {
 }
 
 impl Window {
+    /// Whether both hold calls in the same manner.
+    pub(crate) fn is_shaped_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Count(this), Self::Count(other)) => this.len() == other.len(),
+            (Self::Time(this), Self::Time(other)) => this.shape() == other.shape(),
+            _ => false,
+        }
+    }
+
     /// Remembers a call and says whether the window has thereby come to hold `minimum` calls.
     ///
     /// `stands` tells whether `generation` is still the breaker's.
+    #[inline]
     pub(crate) fn record(
         &self,
         generation: Generation,

@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use perf_breaker::{BreakerBuilder, CircuitBreaker, KeyedLimiter, Permit, State};
+use perf_breaker::{BreakerBuilder, BreakerRegistry, CircuitBreaker, KeyedLimiter, Permit, State};
 use perf_core::ManualClock;
 use std::time::Duration;
 
@@ -305,4 +305,69 @@ fn a_key_is_put_in_once() {
 fn limiter(quota: &str) -> std::sync::Arc<KeyedLimiter<ManualClock>> {
     let quota = quota.parse().unwrap();
     std::sync::Arc::new(KeyedLimiter::with_clock(&quota, 1, ManualClock::new()).unwrap())
+}
+
+/// Good calls that write nothing beside a failure that does: the failure is never lost.
+#[test]
+fn a_failure_enters_a_window_full_of_good_calls() {
+    model(|| {
+        let clock = ManualClock::new();
+        let breaker = builder(&clock)
+            .failure_rate(0.5)
+            .min_calls(2)
+            .build()
+            .unwrap();
+        (0..2).for_each(|_| breaker.admit().unwrap().success());
+        let (good, bad) = (breaker.clone(), breaker.clone());
+        let works = vec![
+            act(move || drop(good.admit_owned().map(Permit::success))),
+            act(move || drop(bad.admit_owned().map(Permit::failure))),
+        ];
+        assert_eq!(race(works), 0);
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+/// A limit of one, three callers: never two at once, and every slot comes back.
+#[test]
+fn an_adaptive_limit_is_never_passed() {
+    use perf_breaker::{AdaptiveLimit, Aimd, Slot};
+
+    model(|| {
+        let policy = Aimd::between(1, 1).unwrap();
+        let limit = AdaptiveLimit::with_clock("model", policy, ManualClock::new());
+        let enter = || {
+            let limit = limit.clone();
+            act(move || {
+                if let Ok(slot) = limit.admit() {
+                    assert_eq!(limit.under_way(), 1);
+                    Slot::finish(slot);
+                }
+            })
+        };
+        assert_eq!(race(vec![enter(), enter(), enter()]), 0);
+        assert_eq!(limit.under_way(), 0);
+        assert!(limit.admit().is_ok());
+    });
+}
+
+/// One place, one seat in the queue, two callers that come and go: neither place nor seat is lost.
+#[test]
+fn a_bulkhead_gets_everything_back() {
+    use perf_breaker::Bulkhead;
+
+    model(|| {
+        let bulkhead = Bulkhead::builder("model", 1).queue(1).build().unwrap();
+        let come_and_go = || {
+            let bulkhead = bulkhead.clone();
+            act(move || {
+                let mut entry = Box::pin(bulkhead.enter());
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                // Whether it got a place, a seat or a refusal: it is dropped.
+                let _entry = entry.as_mut().poll(&mut context);
+            })
+        };
+        assert_eq!(race(vec![come_and_go(), come_and_go()]), 0);
+        assert_eq!((bulkhead.under_way(), bulkhead.waiting()), (0, 0));
+    });
 }

@@ -4,15 +4,22 @@
 //! is ready to write, and how a slice of rows goes over the wire. Chunks, atomicity, isolation of bad
 //! rows, duplicate keys and progress are built above it, once for all.
 
+#[cfg(feature = "mysql")]
+pub(crate) mod mysql;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod failed;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod isolate;
 mod scope;
 mod sql;
 
 use crate::error::{BoxError, BulkError};
+use crate::policy::Strategy;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
@@ -31,6 +38,10 @@ pub trait Backend: Database + sealed::Sealed {
     /// What a backend remembers for the length of one transaction.
     #[doc(hidden)]
     type Session: Default + fmt::Debug + Send;
+
+    /// How many transactions and savepoints are open.
+    #[doc(hidden)]
+    fn depth(connection: &Self::Connection) -> usize;
 
     /// Begins a transaction that is ready to write, or a savepoint inside the one that is open.
     #[doc(hidden)]
@@ -57,6 +68,19 @@ pub trait Backend: Database + sealed::Sealed {
         meter: &mut Meter<'_>,
     ) -> impl Future<Output = Result<(), Rejection>> + Send;
 
+    /// As `insert` into a table that gives its column `id` a number itself; appends the numbers of the rows
+    /// that are written, in their order.
+    #[doc(hidden)]
+    fn insert_with_ids<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        id: &str,
+        isolate: bool,
+        rows: &[R],
+        ids: &mut Vec<i64>,
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<(), Rejection>> + Send;
+
     /// Writes `rows`, of which no two share a key, and says for each what became of it.
     #[doc(hidden)]
     fn upsert<R: BulkRow<Self> + Sync>(
@@ -66,6 +90,33 @@ pub trait Backend: Database + sealed::Sealed {
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> impl Future<Output = Result<Vec<Upserted>, Rejection>> + Send;
+
+    /// Changes the rows that have the keys of `rows`, of which no two are equal; whether each was there.
+    #[doc(hidden)]
+    fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Vec<bool>, Rejection>> + Send;
+
+    /// Removes the rows that have one of `keys`; whether there was one for each.
+    #[doc(hidden)]
+    fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Vec<bool>, Rejection>> + Send;
+
+    /// The rows that have one of `keys`, each with the position of its key.
+    #[doc(hidden)]
+    fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut Self::Connection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> impl Future<Output = Result<Vec<(usize, Self::Row)>, Rejection>> + Send;
 
     /// Appends to `key` what tells the values at `positions` apart; `false` if one of them is NULL,
     /// which equals nothing.
@@ -85,10 +136,38 @@ pub struct Target<'a> {
     pub table: &'a str,
     /// The columns that each row has a value for.
     pub columns: &'a [&'a str],
+    /// By which way.
+    pub strategy: Strategy,
+    /// Whether a column is among them that numbers its rows itself unless told otherwise.
+    pub overriding: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Rows go to `columns` of `table` by the best way.
+    pub(crate) const fn new(table: &'a str, columns: &'a [&'a str]) -> Self {
+        Self {
+            table,
+            columns,
+            strategy: Strategy::Auto,
+            overriding: false,
+        }
+    }
+
+    /// Where among the columns those named are.
+    pub(crate) fn positions(&self, columns: &[String]) -> Result<Vec<usize>, BulkError> {
+        let position = |column: &String| {
+            let found = self.columns.iter().position(|other| other == column);
+            found.ok_or_else(|| BulkError::UnknownColumn {
+                table: self.table.to_owned(),
+                column: column.clone(),
+            })
+        };
+        columns.iter().map(position).collect()
+    }
 }
 
 /// What identifies a row and what happens when it exists; both as positions of columns.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Conflict {
     /// The columns of the key.
     pub key: Vec<usize>,
@@ -167,12 +246,32 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
+            | Self::ColumnNames { row, .. }
             | Self::RowTooLarge { row, .. }
             | Self::Constraint { row: Some(row), .. } => *row = map(*row),
             Self::TransactionLost { source } => source.map_row_in_place(map),
             _ => {}
         }
     }
+}
+
+/// Whether a row has the columns that are written; one of a type with fixed columns need not be asked.
+pub(crate) fn has_columns<B: Backend, R: BulkRow<B>>(
+    row: &R,
+    target: &Target<'_>,
+    at: usize,
+) -> Result<(), BulkError> {
+    if !R::COLUMNS.is_empty() {
+        return Ok(());
+    }
+    let columns = row.columns();
+    if columns == target.columns {
+        return Ok(());
+    }
+    Err(BulkError::ColumnNames {
+        row: at as u64,
+        found: columns.join(", "),
+    })
 }
 
 /// A row's encoding, judged: the column that failed is the one after those that were pushed.

@@ -1,9 +1,15 @@
 //! What can go wrong, with the row and the column where it did.
 
+mod batch;
+mod task;
+
 use perf_core::Transience;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+pub use batch::BatchError;
+pub use task::TaskError;
 
 /// Any error, as drivers and encoders hand it over.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -36,6 +42,14 @@ pub enum BulkError {
         expected: usize,
         /// How many values the row gave.
         found: usize,
+    },
+    /// A row that is a map has other columns than the first one.
+    #[error("row {row} has other columns than the first: {found}")]
+    ColumnNames {
+        /// The row's index.
+        row: u64,
+        /// The columns that it has.
+        found: String,
     },
     /// A row breaks a constraint of its table.
     #[error("{} violates a {kind} constraint{}", Subject(*row), OnColumns(columns))]
@@ -77,6 +91,14 @@ pub enum BulkError {
         /// The index of the second.
         second: u64,
     },
+    /// Which id belongs to which row cannot be proven here. Nothing was written.
+    #[error("the ids of column `{column}` cannot be told apart: {reason}")]
+    OrderUnprovable {
+        /// The column that the ids are in.
+        column: String,
+        /// What stands against it.
+        reason: &'static str,
+    },
     /// The table has no column of this name.
     #[error("table `{table}` has no column `{column}`")]
     UnknownColumn {
@@ -98,8 +120,9 @@ pub enum BulkError {
         source: Box<Self>,
     },
     /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
-    /// trigger's `RAISE(ROLLBACK)`. Nothing of it remains. What is written on the connection from now on is
-    /// not part of it either, and its COMMIT will fail: drop it and close the connection.
+    /// trigger's `RAISE(ROLLBACK)` and MySQL for a deadlock. Nothing of it remains, and what is written on the
+    /// connection from now on is not part of it either. On SQLite its COMMIT will fail: drop it and close the
+    /// connection. On MySQL its COMMIT would commit nothing: drop it, and the connection is usable.
     #[error("the database ended the transaction that the rows were written in")]
     TransactionLost {
         /// What the database ended it for.
@@ -110,6 +133,14 @@ pub enum BulkError {
     #[error("the connection was lost during COMMIT, its outcome is unknown")]
     CommitUnknown {
         /// The driver's error.
+        source: BoxError,
+    },
+    /// The dead letters could not be kept, read or understood.
+    #[error("the dead letters failed")]
+    DeadLetters {
+        /// Whether trying again may help.
+        transience: Transience,
+        /// What the sink said.
         source: BoxError,
     },
     /// The database, or the way to it, failed.
@@ -129,9 +160,19 @@ impl BulkError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database { transience, .. } => transience.is_transient(),
+            Self::Database { transience, .. } | Self::DeadLetters { transience, .. } => {
+                transience.is_transient()
+            }
             Self::Partial { source, .. } => source.is_transient(),
             _ => false,
+        }
+    }
+
+    /// A failure of dead letters that trying again does not cure.
+    pub(crate) fn dead_letters(source: impl Into<BoxError>) -> Self {
+        Self::DeadLetters {
+            transience: Transience::Permanent,
+            source: source.into(),
         }
     }
 
@@ -149,6 +190,7 @@ impl BulkError {
         match self {
             Self::Encode { row, .. }
             | Self::ColumnCount { row, .. }
+            | Self::ColumnNames { row, .. }
             | Self::RowTooLarge { row, .. } => Some(*row),
             Self::Constraint { row, .. } => *row,
             Self::DuplicateKey { second, .. } => Some(*second),

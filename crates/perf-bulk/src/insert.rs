@@ -1,14 +1,19 @@
 //! Many rows into one table.
 
+mod run;
+
 use crate::backend::{Backend, Target, driver_error};
-use crate::chunk::Chunks;
+use crate::chunk::{ByteLimit, Input, Limit, Rows, Streamed};
 use crate::error::BulkError;
-use crate::policy::Atomicity;
+use crate::policy::{Atomicity, Strategy};
 use crate::progress::{Meter, Observer, Progress};
-use crate::report::{BulkReport, FailedRow};
+use crate::report::BulkReport;
+use crate::retry;
 use crate::row::BulkRow;
+use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use perf_core::{Clock, SystemClock};
+use perf_core::{Backoff, Clock, SystemClock};
+use run::Run;
 use sqlx::Acquire;
 use std::fmt;
 use std::ops::DerefMut;
@@ -53,13 +58,19 @@ pub struct BulkInsert<'p> {
     table: String,
     atomicity: Atomicity,
     chunk_rows: usize,
+    chunk_bytes: Option<usize>,
+    strategy: Strategy,
+    id: Option<String>,
+    retry: Backoff,
     observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
 
 impl<'p> BulkInsert<'p> {
     /// The rows of a chunk, unless [`chunk_rows`](Self::chunk_rows) says otherwise.
-    pub const DEFAULT_CHUNK_ROWS: usize = 10_000;
+    pub const DEFAULT_CHUNK_ROWS: usize = 50_000;
+    /// The bytes of a chunk of a stream, unless [`chunk_bytes`](Self::chunk_bytes) says otherwise: 4 MiB.
+    pub const DEFAULT_STREAM_CHUNK_BYTES: usize = 4 << 20;
 
     /// An insert into `table`; a dot in its name divides the schema from the table.
     pub fn into(table: impl Into<String>) -> Self {
@@ -67,6 +78,10 @@ impl<'p> BulkInsert<'p> {
             table: table.into(),
             atomicity: Atomicity::default(),
             chunk_rows: Self::DEFAULT_CHUNK_ROWS,
+            chunk_bytes: None,
+            strategy: Strategy::default(),
+            id: None,
+            retry: retry::DEFAULT,
             observer: None,
             clock: Arc::new(SystemClock),
         }
@@ -80,11 +95,76 @@ impl<'p> BulkInsert<'p> {
     }
 
     /// How many rows are held in memory at once, and committed together where the atomicity is less
-    /// than [`Atomicity::All`]; default 10,000. Zero, as it may stand in a configuration file, is an error
+    /// than [`Atomicity::All`]; default 50,000. Zero, as it may stand in a configuration file, is an error
     /// of [`execute`](Self::execute).
     #[must_use]
     pub const fn chunk_rows(mut self, rows: usize) -> Self {
         self.chunk_rows = rows;
+        self
+    }
+
+    /// How many bytes of values a chunk holds at most, but for one of a single row; unlimited by default, and
+    /// 4 MiB for a stream. Measuring them costs about as much as encoding them.
+    #[must_use]
+    pub const fn chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = Some(bytes);
+        self
+    }
+
+    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
+    /// times, after up to 50 ms, 100 ms and 200 ms.
+    ///
+    /// A chunk is repeated, and under [`Atomicity::All`] the whole insert as long as it is one chunk. Never
+    /// repeated are a COMMIT of unknown outcome, a lost connection, and anything inside a transaction of
+    /// the caller's.
+    #[must_use]
+    pub const fn retry(mut self, backoff: Backoff) -> Self {
+        self.retry = backoff;
+        self
+    }
+
+    /// The way that rows take to Postgres; default [`Strategy::Auto`].
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Asks for the numbers that the database gives the rows in `column`:
+    /// [`ids`](crate::BulkReport::ids) of the report, in the order of the input.
+    ///
+    /// That they belong to their rows is proven on each database: Postgres reserves them from
+    /// the column's sequence before the rows are sent, SQLite returns each with its row, and the numbers of one
+    /// statement follow each other on MySQL and MariaDB. A column where that cannot be proven is refused with [`BulkError::OrderUnprovable`].
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "sqlite", feature = "macros"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_bulk::{BulkInsert, BulkRow};
+    /// use sqlx::{Connection, SqliteConnection};
+    ///
+    /// #[derive(BulkRow)]
+    /// struct Plane {
+    ///     tailnum: &'static str,
+    /// }
+    ///
+    /// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+    /// sqlx::query("CREATE TABLE planes (id INTEGER PRIMARY KEY, tailnum TEXT)")
+    ///     .execute(&mut connection)
+    ///     .await?;
+    /// let planes = [Plane { tailnum: "N10156" }, Plane { tailnum: "N102UW" }];
+    /// let insert = BulkInsert::into("planes").returning_ids("id");
+    /// let report = insert.execute(&mut connection, &planes).await?;
+    /// assert_eq!(report.ids, [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(feature = "sqlite", feature = "macros")))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn returning_ids(mut self, column: impl Into<String>) -> Self {
+        self.id = Some(column.into());
         self
     }
 
@@ -112,13 +192,14 @@ impl<'p> BulkInsert<'p> {
     /// - [`BulkError::Config`] for a chunk of zero rows.
     /// - [`BulkError::Encode`], [`Constraint`](BulkError::Constraint),
     ///   [`RowTooLarge`](BulkError::RowTooLarge) for a bad row, with its index.
+    /// - [`BulkError::OrderUnprovable`] for ids that cannot be told apart.
     /// - [`BulkError::UnknownColumn`] and [`BulkError::Database`] for the rest.
     /// - Any of them inside [`BulkError::Partial`] when earlier chunks are already committed.
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the open transaction is rolled back and the connection usable. Chunks that
-    /// were committed before stay, as [`Atomicity`] says.
+    /// Dropped at any point, the open transaction is rolled back, and the connection is usable or closed; the
+    /// guide says when. Chunks that were committed before stay, as [`Atomicity`] says.
     pub fn execute<'c, B, A, I>(
         self,
         connection: A,
@@ -130,49 +211,132 @@ impl<'p> BulkInsert<'p> {
         A: Acquire<'c, Database = B> + Send + 'c,
         I: IntoIterator<IntoIter: Send + 'c, Item: BulkRow<B> + Send + Sync + 'c>,
     {
-        let chunks = Chunks::new(rows.into_iter(), self.chunk_rows);
-        Box::pin(self.run(connection, chunks))
+        let input = Rows::new(rows.into_iter(), self.limit(self.chunk_bytes));
+        Box::pin(self.run(connection, input))
     }
 
-    async fn run<'c, B, A, I>(
+    /// As [`execute`](Self::execute), for rows that arrive while others are written.
+    ///
+    /// The stream is drawn from while a chunk is on its way, up to one chunk ahead, and no further: what is slow
+    /// on either side holds back the other, and memory stays at two chunks.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "sqlite", feature = "macros"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_bulk::{BulkInsert, BulkRow};
+    /// use sqlx::{Connection, SqliteConnection};
+    ///
+    /// #[derive(BulkRow)]
+    /// struct Plane {
+    ///     id: i64,
+    /// }
+    ///
+    /// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+    /// sqlx::query("CREATE TABLE planes (id INTEGER PRIMARY KEY)")
+    ///     .execute(&mut connection)
+    ///     .await?;
+    /// let planes = futures_util::stream::iter((0..1_000).map(|id| Plane { id }));
+    /// let report = BulkInsert::into("planes").execute_stream(&mut connection, planes).await?;
+    /// assert_eq!(report.written, 1_000);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(feature = "sqlite", feature = "macros")))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute). Rows that were drawn and not settled are gone with the stream's place.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute`](Self::execute).
+    pub fn execute_stream<'c, B, A, S>(
         self,
         connection: A,
-        chunks: Chunks<I>,
-    ) -> Result<BulkReport<I::Item>, BulkError>
+        rows: S,
+    ) -> BoxFuture<'c, Result<BulkReport<S::Item>, BulkError>>
+    where
+        'p: 'c,
+        B: Backend,
+        A: Acquire<'c, Database = B> + Send + 'c,
+        S: Stream<Item: BulkRow<B> + Send + Sync + 'c> + Send + 'c,
+    {
+        let bytes = self.chunk_bytes.or(Some(Self::DEFAULT_STREAM_CHUNK_BYTES));
+        let input = Streamed::new(rows, self.limit(bytes));
+        Box::pin(self.run(connection, input))
+    }
+
+    fn limit<B: Backend, R: BulkRow<B>>(&self, bytes: Option<usize>) -> Limit<R> {
+        Limit {
+            rows: self.chunk_rows,
+            bytes: bytes.map(|most| ByteLimit {
+                most,
+                measure: measure::<B, R>,
+            }),
+        }
+    }
+
+    async fn run<'c, B, A, N>(
+        self,
+        connection: A,
+        mut input: N,
+    ) -> Result<BulkReport<N::Row>, BulkError>
     where
         B: Backend,
         A: Acquire<'c, Database = B> + Send,
-        I: Iterator<Item: BulkRow<B> + Send + Sync> + Send,
+        N: Input<Row: BulkRow<B>>,
     {
         if self.chunk_rows == 0 {
             return Err(BulkError::Config("a chunk needs at least one row"));
         }
-        let mut meter = Meter::start(self.clock, self.observer);
-        meter.expect(chunks.exact_len());
+        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer);
+        meter.expect(input.exact_len());
+        let chunk = input.next_chunk().await;
+        let columns = chunk.first().map(|first| owned(first.columns()));
+        let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
+        let target = Target {
+            strategy: self.strategy,
+            ..Target::new(&self.table, &columns)
+        };
         let mut run = Run {
-            target: Target {
-                table: &self.table,
-                columns: <I::Item as BulkRow<B>>::COLUMNS,
-            },
+            target,
+            id: self.id.as_deref(),
             best_effort: self.atomicity == Atomicity::BestEffort,
-            chunks,
+            retry: self.retry,
+            clock: self.clock,
             meter,
+            ids: Vec::new(),
             settled: 0,
             failed: Vec::new(),
         };
-        let mut chunk = run.chunks.next_chunk();
         if !chunk.is_empty() {
             let mut connection = connection.acquire().await.map_err(driver_error)?;
             if self.atomicity == Atomicity::All {
-                run.all::<B>(connection.deref_mut(), chunk).await?;
+                run.all::<B>(connection.deref_mut(), &mut input, chunk)
+                    .await?;
             } else {
-                while !chunk.is_empty() {
-                    run.chunk::<B>(connection.deref_mut(), chunk).await?;
-                    chunk = run.chunks.next_chunk();
-                }
+                run.by_chunk::<B>(connection.deref_mut(), &mut input, chunk)
+                    .await?;
             }
         }
         Ok(run.report())
+    }
+}
+
+fn owned(columns: Vec<&str>) -> Vec<String> {
+    columns.into_iter().map(str::to_owned).collect()
+}
+
+/// The bytes of a row's values, as far as they can be encoded.
+fn measure<B: Backend, R: BulkRow<B>>(row: &R) -> usize {
+    let columns = row.columns();
+    let all: Vec<_> = (0..columns.len()).collect();
+    let mut bytes = Vec::new();
+    match B::key(row, &Target::new("", &columns), &all, &mut bytes) {
+        Ok(_) => bytes.len(),
+        Err(_) => size_of::<R>(),
     }
 }
 
@@ -184,148 +348,4 @@ impl fmt::Debug for BulkInsert<'_> {
             .field("chunk_rows", &self.chunk_rows)
             .finish_non_exhaustive()
     }
-}
-
-/// One insert under way.
-struct Run<'a, I: Iterator> {
-    target: Target<'a>,
-    best_effort: bool,
-    chunks: Chunks<I>,
-    meter: Meter<'a>,
-    /// Rows that are committed or set aside.
-    settled: u64,
-    failed: Vec<FailedRow<I::Item>>,
-}
-
-impl<I: Iterator> Run<'_, I> {
-    /// Writes everything in one transaction.
-    async fn all<B: Backend>(
-        &mut self,
-        connection: &mut B::Connection,
-        mut chunk: Vec<I::Item>,
-    ) -> Result<(), BulkError>
-    where
-        I::Item: BulkRow<B> + Send + Sync,
-    {
-        let mut scope = B::begin(connection).await?;
-        let mut sent = 0;
-        while !chunk.is_empty() {
-            B::insert(&mut scope, &self.target, false, &chunk, &mut self.meter)
-                .await
-                .map_err(|rejection| rejection.error.offset_row(sent))?;
-            sent += chunk.len() as u64;
-            chunk = self.chunks.next_chunk();
-        }
-        B::commit(scope).await?;
-        self.settled = sent;
-        Ok(())
-    }
-
-    /// Writes one chunk in a transaction of its own, or in several if a constraint that is checked at
-    /// COMMIT refuses it: the halves of it are tried until the row is alone.
-    async fn chunk<B: Backend>(
-        &mut self,
-        connection: &mut B::Connection,
-        chunk: Vec<I::Item>,
-    ) -> Result<(), BulkError>
-    where
-        I::Item: BulkRow<B> + Send + Sync,
-    {
-        let mut pending = vec![chunk];
-        while let Some(mut chunk) = pending.pop() {
-            let before = self.meter.position();
-            match self.try_chunk::<B>(connection, &chunk).await {
-                Ok(bad) => self.settle(chunk, bad),
-                Err(error) if self.best_effort && error.blames_an_unknown_row() => {
-                    self.meter.return_to(before);
-                    if chunk.len() == 1 {
-                        self.settle(chunk, vec![(0, error.at_row(self.settled))]);
-                        self.meter.advance(1, 0);
-                    } else {
-                        let second = chunk.split_off(chunk.len() / 2);
-                        pending.extend([second, chunk]);
-                    }
-                }
-                Err(error) => return Err(self.stopped(error)),
-            }
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, chunk: Vec<I::Item>, bad: Vec<(usize, BulkError)>) {
-        let first = self.settled;
-        self.settled += chunk.len() as u64;
-        self.failed.extend(set_aside(chunk, bad, first));
-    }
-
-    /// The bad rows of a chunk whose good ones are committed.
-    async fn try_chunk<B: Backend>(
-        &mut self,
-        connection: &mut B::Connection,
-        chunk: &[I::Item],
-    ) -> Result<Vec<(usize, BulkError)>, BulkError>
-    where
-        I::Item: BulkRow<B> + Send + Sync,
-    {
-        let mut scope = B::begin(connection).await?;
-        let isolate = self.best_effort;
-        let mut bad = Vec::new();
-        let mut start = 0;
-        while start < chunk.len() {
-            let rest = &chunk[start..];
-            match B::insert(&mut scope, &self.target, isolate, rest, &mut self.meter).await {
-                Ok(()) => break,
-                Err(rejection) => {
-                    let error = rejection.error.offset_row(self.settled + start as u64);
-                    if !(isolate && rejection.isolated) {
-                        return Err(error);
-                    }
-                    bad.push((start + rejection.at, error));
-                    start += rejection.at + 1;
-                    self.meter.advance(1, 0);
-                }
-            }
-        }
-        B::commit(scope).await?;
-        Ok(bad)
-    }
-
-    fn stopped(&mut self, error: BulkError) -> BulkError {
-        match (self.settled, error) {
-            // What was settled in a transaction is gone with it.
-            (0, error) | (_, error @ BulkError::TransactionLost { .. }) => error,
-            (settled, error) => BulkError::Partial {
-                settled,
-                failed: self.failed.drain(..).map(|row| row.error).collect(),
-                source: Box::new(error),
-            },
-        }
-    }
-
-    fn report(self) -> BulkReport<I::Item> {
-        let progress = self.meter.progress();
-        BulkReport {
-            written: self.settled - self.failed.len() as u64,
-            bytes: progress.bytes,
-            elapsed: progress.elapsed,
-            failed: self.failed,
-        }
-    }
-}
-
-/// The rows of `chunk` named in `bad`, whose positions ascend.
-fn set_aside<R>(
-    chunk: Vec<R>,
-    bad: Vec<(usize, BulkError)>,
-    first: u64,
-) -> impl Iterator<Item = FailedRow<R>> {
-    let mut rows = chunk.into_iter().enumerate();
-    bad.into_iter().filter_map(move |(position, error)| {
-        let (_, row) = rows.find(|(other, _)| *other == position)?;
-        Some(FailedRow {
-            index: first + position as u64,
-            row,
-            error,
-        })
-    })
 }

@@ -17,6 +17,29 @@ pub enum Atomicity {
     BestEffort,
 }
 
+/// The way that rows take to Postgres.
+///
+/// The other databases have one way that is best for every number of rows, and take it whatever is chosen
+/// here. A way that cannot be taken gives way to the next slower one: `Copy` and `Staged` inside a
+/// transaction of the caller's, where an interrupted COPY would end the connection under it, and
+/// `Unnest` for columns of arrays and of types that the database has of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// What is fastest for this number of rows and columns over this transport. The default.
+    #[default]
+    Auto,
+    /// `VALUES`, with a parameter for every value.
+    Values,
+    /// `unnest`, with a parameter for every column.
+    Unnest,
+    /// A binary COPY into the table itself. An upsert takes the staged one instead.
+    Copy,
+    /// A binary COPY into a temporary table, and one statement from there. An insert needs no such
+    /// detour and takes the plain one.
+    Staged,
+}
+
 /// What happens when rows of one upsert share a key.
 ///
 /// Databases disagree about it: Postgres refuses the statement, SQLite and MySQL let the later row

@@ -13,6 +13,9 @@ pub struct BulkReport<R> {
     pub bytes: u64,
     /// How long it took.
     pub elapsed: Duration,
+    /// The ids of the rows written, in the order of the input; empty unless
+    /// [`BulkInsert::returning_ids`](crate::BulkInsert::returning_ids) asked for them.
+    pub ids: Vec<i64>,
     /// The bad rows by ascending index; empty unless [`Atomicity::BestEffort`](crate::Atomicity) was asked for.
     pub failed: Vec<FailedRow<R>>,
 }

@@ -87,6 +87,11 @@ pub trait BulkRow<B: Backend> {
     ///
     /// That of the first value which the database cannot represent.
     fn encode<'r>(&'r self, cells: &mut B::Cells<'r>) -> Result<(), BoxError>;
+
+    /// The columns of this row: those of its type, unless it is a [`BulkMap`](crate::BulkMap).
+    fn columns(&self) -> Vec<&str> {
+        Self::COLUMNS.to_vec()
+    }
 }
 
 impl<B: Backend, R: BulkRow<B>> BulkRow<B> for &R {
@@ -94,5 +99,9 @@ impl<B: Backend, R: BulkRow<B>> BulkRow<B> for &R {
 
     fn encode<'r>(&'r self, cells: &mut B::Cells<'r>) -> Result<(), BoxError> {
         R::encode(self, cells)
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        R::columns(self)
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::backend::{Backend, Conflict, Target, driver_error};
 use crate::error::BulkError;
-use crate::policy::DuplicateKeys;
+use crate::policy::{DuplicateKeys, Strategy};
 use crate::progress::{Meter, Observer, Progress};
 use crate::report::{UpsertReport, Upserted};
+use crate::retry::{self, Retries};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Clock, SystemClock};
+use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -55,6 +56,8 @@ pub struct BulkUpsert<'p> {
     key: Vec<String>,
     update: Update,
     duplicates: DuplicateKeys,
+    strategy: Strategy,
+    retry: Backoff,
     observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
@@ -72,6 +75,8 @@ impl<'p> BulkUpsert<'p> {
             key: Vec::new(),
             update: Update::AllOthers,
             duplicates: DuplicateKeys::default(),
+            strategy: Strategy::default(),
+            retry: retry::DEFAULT,
             observer: None,
             clock: Arc::new(SystemClock),
         }
@@ -105,6 +110,21 @@ impl<'p> BulkUpsert<'p> {
         self
     }
 
+    /// The way that rows take to Postgres; default [`Strategy::Auto`].
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
+    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
+    #[must_use]
+    pub const fn retry(mut self, backoff: Backoff) -> Self {
+        self.retry = backoff;
+        self
+    }
+
     /// Calls `observer` as the upsert advances.
     #[must_use]
     pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
@@ -131,7 +151,8 @@ impl<'p> BulkUpsert<'p> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the transaction is rolled back and the connection usable.
+    /// Dropped at any point, the transaction is rolled back, and the connection is usable or closed, as after
+    /// an insert.
     pub fn execute<'c, B, A, R>(
         self,
         connection: A,
@@ -146,29 +167,42 @@ impl<'p> BulkUpsert<'p> {
         Box::pin(self.run(connection, rows))
     }
 
-    async fn run<'c, B, A, R>(self, connection: A, rows: &[R]) -> Result<UpsertReport, BulkError>
+    async fn run<'c, B, A, R>(
+        mut self,
+        connection: A,
+        rows: &[R],
+    ) -> Result<UpsertReport, BulkError>
     where
         B: Backend,
         A: Acquire<'c, Database = B> + Send,
         R: BulkRow<B> + Sync,
     {
+        let columns = rows.first().map_or_else(|| R::COLUMNS.to_vec(), R::columns);
         let target = Target {
-            table: &self.table,
-            columns: R::COLUMNS,
+            strategy: self.strategy,
+            ..Target::new(&self.table, &columns)
         };
-        let conflict = self.conflict(&target)?;
+        let conflict = match rows.is_empty() && columns.is_empty() {
+            true => Conflict::default(),
+            false => self.conflict(&target)?,
+        };
         let chosen = choose::<B, R>(rows, &target, &conflict.key, self.duplicates)?;
         let mut outcomes = vec![Upserted::Superseded; rows.len()];
-        let mut meter = Meter::start(self.clock, self.observer);
+        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer.take());
         meter.expect(u64::try_from(chosen.len()).ok());
         if !chosen.is_empty() {
             let sent: Vec<&R> = chosen.iter().map(|index| &rows[*index]).collect();
             let mut connection = connection.acquire().await.map_err(driver_error)?;
-            let mut scope = B::begin(connection.deref_mut()).await?;
-            let written = B::upsert(&mut scope, &target, &conflict, &sent, &mut meter)
-                .await
-                .map_err(|rejection| rejection.error.map_row(|row| index_of(&chosen, row)))?;
-            B::commit(scope).await?;
+            let connection = connection.deref_mut();
+            let mut retries = Retries::new(&self.retry, &self.clock, B::depth(connection) > 0);
+            let written = loop {
+                let before = meter.position();
+                match write::<B, R>(connection, &target, &conflict, &sent, &mut meter).await {
+                    Ok(written) => break written,
+                    Err(error) if retries.again(&error).await => meter.return_to(before),
+                    Err(error) => return Err(error.map_row(|row| index_of(&chosen, row))),
+                }
+            };
             for (index, outcome) in chosen.into_iter().zip(written) {
                 outcomes[index] = outcome;
             }
@@ -185,12 +219,12 @@ impl<'p> BulkUpsert<'p> {
         if self.key.is_empty() {
             return Err(BulkError::Config("an upsert needs the columns of its key"));
         }
-        let key = positions(&self.key, target)?;
+        let key = target.positions(&self.key)?;
         let update = match &self.update {
             Update::AllOthers => (0..target.columns.len())
                 .filter(|position| !key.contains(position))
                 .collect(),
-            Update::Columns(columns) => positions(columns, target)?,
+            Update::Columns(columns) => target.positions(columns)?,
         };
         Ok(Conflict { key, update })
     }
@@ -204,17 +238,6 @@ impl fmt::Debug for BulkUpsert<'_> {
             .field("duplicates", &self.duplicates)
             .finish_non_exhaustive()
     }
-}
-
-fn positions(columns: &[String], target: &Target<'_>) -> Result<Vec<usize>, BulkError> {
-    let position = |column: &String| {
-        let found = target.columns.iter().position(|other| other == column);
-        found.ok_or_else(|| BulkError::UnknownColumn {
-            table: target.table.to_owned(),
-            column: column.clone(),
-        })
-    };
-    columns.iter().map(position).collect()
 }
 
 /// The ascending indices of the rows to write, of which no two share a key.
@@ -250,6 +273,21 @@ fn choose<B: Backend, R: BulkRow<B>>(
         }
     }
     Ok((0..rows.len()).filter(|index| chosen[*index]).collect())
+}
+
+async fn write<B: Backend, R: BulkRow<B> + Sync>(
+    connection: &mut B::Connection,
+    target: &Target<'_>,
+    conflict: &Conflict,
+    rows: &[&R],
+    meter: &mut Meter<'_>,
+) -> Result<Vec<Upserted>, BulkError> {
+    let mut scope = B::begin(connection).await?;
+    let written = B::upsert(&mut scope, target, conflict, rows, meter)
+        .await
+        .map_err(|rejection| rejection.error)?;
+    B::commit(scope).await?;
+    Ok(written)
 }
 
 fn index_of(chosen: &[usize], row: u64) -> u64 {

@@ -7,6 +7,7 @@ use crate::time::Time;
 use crate::{Cache, CacheError};
 use perf_core::{Clock, CoarseClock};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub struct CacheBuilder<K, V> {
     ttl_by: Option<TtlBy<K, V>>,
     absent_ttl: Option<TtlBy<K, V>>,
     far: Option<FarTier<K, V>>,
+    events: Vec<(Box<str>, Vec<Box<str>>)>,
 }
 
 /// What becomes of a load when all its callers have left.
@@ -86,6 +88,7 @@ impl<K, V> CacheBuilder<K, V> {
             ttl_by: None,
             absent_ttl: None,
             far: None,
+            events: Vec::new(),
         }
     }
 
@@ -210,6 +213,16 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
+    /// Names what an event invalidates, for [`Cache::invalidate_event`]. Given twice, the tags add up.
+    pub fn event<I>(mut self, name: &str, tags: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let tags = tags.into_iter().map(|tag| tag.as_ref().into());
+        self.events.push((name.into(), tags.collect()));
+        self
+    }
+
     /// Puts a store that processes share behind this one.
     pub fn far(mut self, tier: FarTier<K, V>) -> Self {
         self.far = Some(tier);
@@ -272,7 +285,7 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
     pub fn build_in<S: LocalStore<K, V>>(self) -> Result<Cache<K, V, S>, CacheError> {
         self.validate()?;
         let permits = self.max_loads.map(|loads| loads.get() as usize);
-        let settings = Settings {
+        let mut settings = Settings {
             name: self.name,
             time: self
                 .time
@@ -286,7 +299,11 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
             runtime: self.runtime,
             windows: self.windows,
             ttl_by: either(self.absent_ttl, self.ttl_by),
+            events: HashMap::new(),
         };
+        for (event, tags) in self.events {
+            settings.events.entry(event).or_default().extend(tags);
+        }
         let namespace = settings.name.to_string();
         let time = settings.time.clone();
         let far = self.far.map(|tier| Far::new(tier, namespace, time));

@@ -1,12 +1,13 @@
 use crate::bounds::{Key, Value};
-use crate::load::{Call, Defaults, Get, GetOrLoad};
+use crate::load::{self, Call, Defaults, Get, GetOrLoad};
 use crate::lookup::{Lookup, Source};
 use crate::shared::Shared;
 use crate::stats::CacheStats;
 use crate::store::{LocalStore, QuickStore};
-use crate::{CacheBuilder, CacheError, EntryPolicy, LoadError};
+use crate::{Batch, CacheBuilder, CacheError, EntryPolicy, LoadError};
 use perf_core::{Health, Inspect, Registry, Sample};
 use std::borrow::{Borrow, Cow};
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -161,6 +162,126 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         }
         self.shared.counters.reads.miss();
         Call::resolve(Arc::clone(&self.shared), key, policy, load).await
+    }
+
+    /// The values of those keys that a tier holds fresh, with at most two round trips to the far tier.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_cache::Cache;
+    ///
+    /// let users: Cache<u64, &str> = Cache::builder("users").build()?;
+    /// users.insert(7, "seven").await?;
+    /// let found = users.get_many([7, 8]).await;
+    /// assert_eq!(found.len(), 1);
+    /// assert_eq!(found[&7], "seven");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// A look into the far tier goes on and its values are kept.
+    pub async fn get_many<I>(&self, keys: I) -> HashMap<K, V>
+    where
+        I: IntoIterator<Item = K, IntoIter: Send> + Send,
+    {
+        let (mut values, missing) = self.near_many(keys, |key| key);
+        if self.shared.far.is_some() && !missing.is_empty() {
+            load::fetch(Arc::clone(&self.shared), missing, &mut values).await;
+        }
+        values
+    }
+
+    /// The values of the keys, where `load` returns those that no tier holds and nobody loads.
+    ///
+    /// The far tier is asked once for all keys, and `load` is called once with all that are missing. It
+    /// is called again only for keys whose load elsewhere came to nothing. Each key is fenced by itself:
+    /// an invalidation of one refuses its value and no other's. A key that `load` leaves out has neither
+    /// value nor error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_cache::Cache;
+    /// use std::collections::HashMap;
+    /// use std::convert::Infallible;
+    ///
+    /// async fn query(users: Vec<u64>) -> Result<HashMap<u64, String>, Infallible> {
+    ///     Ok(users.into_iter().map(|user| (user, format!("user {user}"))).collect())
+    /// }
+    ///
+    /// let users: Cache<u64, String> = Cache::builder("users").build()?;
+    /// users.insert(1, "known".into()).await?;
+    /// let found = users.get_or_load_many([1, 2, 3], query).await.into_result()?;
+    /// assert_eq!((&*found[&1], &*found[&2], &*found[&3]), ("known", "user 2", "user 3"));
+    /// assert_eq!(users.stats().loads, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub async fn get_or_load_many<E, I, F, Fut>(&self, keys: I, load: F) -> Batch<K, V, E>
+    where
+        E: Send + Sync + 'static,
+        I: IntoIterator<Item = K, IntoIter: Send> + Send,
+        F: Fn(Vec<K>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<HashMap<K, V>, E>> + Send + 'static,
+    {
+        let policy = |_: &K| EntryPolicy::new();
+        self.get_or_load_many_with(keys, policy, load).await
+    }
+
+    /// As [`get_or_load_many`](Cache::get_or_load_many), and what is loaded follows the policy of its key.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub async fn get_or_load_many_with<E, I, P, F, Fut>(
+        &self,
+        keys: I,
+        policy: P,
+        load: F,
+    ) -> Batch<K, V, E>
+    where
+        E: Send + Sync + 'static,
+        I: IntoIterator<Item = K, IntoIter: Send> + Send,
+        P: Fn(&K) -> EntryPolicy + Send,
+        F: Fn(Vec<K>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<HashMap<K, V>, E>> + Send + 'static,
+    {
+        let (values, missing) = self.near_many(keys, |key| {
+            let policy = policy(&key);
+            (key, policy)
+        });
+        let mut batch = Batch::new(values);
+        if !missing.is_empty() {
+            load::resolve(Arc::clone(&self.shared), missing, load, &mut batch).await;
+        }
+        batch
+    }
+
+    /// What is near, and what `miss` makes of the other keys.
+    fn near_many<T>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        miss: impl Fn(K) -> T,
+    ) -> (HashMap<K, V>, Vec<T>) {
+        let keys = keys.into_iter();
+        let mut values = HashMap::with_capacity(keys.size_hint().0);
+        let mut missing = Vec::new();
+        for key in keys {
+            if let Some(value) = self.near(&key) {
+                values.insert(key, value);
+            } else {
+                self.shared.counters.reads.miss();
+                missing.push(miss(key));
+            }
+        }
+        (values, missing)
     }
 
     /// The value of `key` with its age and source, if a tier holds it fresh. Neither a use of a near
@@ -327,7 +448,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn near<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

@@ -1,6 +1,7 @@
 use crate::expiry::{Deadline, Expiry, Lifetime, Tick};
 use crate::fence::{Born, Fence};
 use crate::tags::Slots;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A value as the near tier keeps it: with its deadline, the stamp of its load and its tags, 16 bytes in
@@ -11,22 +12,30 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Entry<V> {
     value: V,
-    born: Born,
-    // The two halves of an `Expiry`: nested, they would be padded.
-    deadline: Deadline,
-    lifetime: Lifetime,
-    slots: Slots,
+    marks: Marks,
+}
+
+/// Two words, because a hit copies them: fields of their own sizes would be as many writes, and the
+/// engine's lock waits for each of them.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    /// From above: deadline, lifetime, first slot. A lifetime is never zero, which leaves `Option` a
+    /// form to use.
+    first: NonZeroU64,
+    /// From above: birth, the other slots.
+    second: u64,
 }
 
 impl<V> Entry<V> {
-    pub(crate) const fn new(value: V, born: Born, expiry: Expiry, slots: Slots) -> Self {
-        Self {
-            value,
-            born,
-            deadline: expiry.deadline,
-            lifetime: expiry.lifetime,
-            slots,
-        }
+    pub(crate) fn new(value: V, born: Born, expiry: Expiry, slots: Slots) -> Self {
+        let [slot, others] = slots.bits();
+        let times = (expiry.deadline.bits() << Lifetime::BITS) | expiry.lifetime.bits();
+        let first = NonZeroU64::new((times << Slots::FIRST_BITS) | slot);
+        let marks = Marks {
+            first: first.expect("no lifetime is shorter than a tick"),
+            second: (born.bits() << Slots::OTHER_BITS) | others,
+        };
+        Self { value, marks }
     }
 
     /// The value, for a store that weighs it.
@@ -40,34 +49,45 @@ impl<V> Entry<V> {
         self.value
     }
 
+    #[inline(always)]
     pub(crate) const fn slots(&self) -> Slots {
-        self.slots
+        Slots::of_bits([self.marks.first.get(), self.marks.second])
     }
 
     /// Whether it may be served as current.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_fresh(&self, now: Tick, fence: &Fence) -> bool {
-        self.deadline.is_ahead_of(now) && fence.admits(self.born, self.slots)
+        self.deadline().is_ahead_of(now) && self.is_admitted(fence)
     }
 
     /// Whether no group invalidation forbids it.
+    #[inline(always)]
     pub(crate) fn is_admitted(&self, fence: &Fence) -> bool {
-        fence.admits(self.born, self.slots)
+        let born = Born::of_bits(self.marks.second >> Slots::OTHER_BITS);
+        fence.admits(born, self.slots())
     }
 
     /// How long ago it stopped being fresh.
     pub(crate) const fn overdue(&self, now: Tick) -> Duration {
-        self.deadline.passed_before(now)
+        self.deadline().passed_before(now)
     }
 
     pub(crate) const fn age(&self, now: Tick) -> Duration {
         let expiry = Expiry {
-            deadline: self.deadline,
-            lifetime: self.lifetime,
+            deadline: self.deadline(),
+            lifetime: Lifetime::of_bits(self.marks.first.get() >> Slots::FIRST_BITS),
         };
         expiry.age(now)
     }
+
+    #[inline(always)]
+    const fn deadline(&self) -> Deadline {
+        Deadline::of_bits(self.marks.first.get() >> (Slots::FIRST_BITS + Lifetime::BITS))
+    }
 }
+
+/// A deadline, a lifetime and a slot fill a word.
+const _: () = assert!(Deadline::BITS + Lifetime::BITS + Slots::FIRST_BITS == u64::BITS);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -78,5 +98,6 @@ mod tests {
     fn an_entry_adds_sixteen_bytes_to_its_value() {
         assert_eq!(size_of::<Entry<Arc<u64>>>(), 24);
         assert_eq!(size_of::<Entry<Arc<str>>>(), 32);
+        assert_eq!(size_of::<Option<Entry<u64>>>(), 24);
     }
 }

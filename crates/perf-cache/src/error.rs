@@ -56,6 +56,12 @@ pub enum CacheError {
         /// What was asked of it.
         operation: &'static str,
     },
+    /// The builder was given no such event.
+    #[error("no event is named {event:?}")]
+    UnknownEvent {
+        /// What was asked for.
+        event: String,
+    },
     /// [`Cache::close`](crate::Cache::close) was called.
     #[error("the cache is closed")]
     Closed,

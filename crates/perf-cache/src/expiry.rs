@@ -1,11 +1,9 @@
 //! When an entry stops being fresh, in numbers small enough to travel with every value.
 //!
-//! Time is counted in ticks of 2²³ ns (8.4 ms). A near entry has 4 bytes for its deadline, which
-//! therefore wraps around after 417 days. It is *ahead* when it lies within the next [`MAX_TTL`], and
-//! past otherwise; comparing differences instead of values makes the wrap-around harmless. An entry left
-//! alone for more than 300 days after its deadline would look ahead again. So the near tier counts eras
-//! of 2³⁰ ticks, 104 days, without wrapping, and the first who comes in a new one, be it to read or to
-//! write, empties it: nobody ever compares a deadline of an era gone by.
+//! Time is counted in ticks of 2²³ ns (8.4 ms). A near entry has 36 bits for its deadline, which last for
+//! 18 years from the clock's origin, usually the start of the process; after that nothing is fresh any
+//! more. Fewer bits would wrap around within the life of a process, and every hit would have to ask
+//! whether they have.
 //!
 //! Deadlines are rounded down to a tick and never up, except that no time to live is shorter than one
 //! tick: an entry may go up to 8.4 ms early, never late.
@@ -14,80 +12,84 @@ use perf_core::Moment;
 use std::time::Duration;
 
 /// The longest time to live. A longer one is held at this.
-pub(crate) const MAX_TTL: Duration = Duration::from_nanos(MAX_TTL_TICKS as u64 * TICK_NANOS);
+pub(crate) const MAX_TTL: Duration = Duration::from_nanos(MAX_TTL_TICKS * TICK_NANOS);
 const TICK_BITS: u32 = 23;
 const TICK_NANOS: u64 = 1 << TICK_BITS;
-const ERA_BITS: u32 = 30;
 /// A hundred days and a bit.
-const MAX_TTL_TICKS: u32 = 1 << 30;
+const MAX_TTL_TICKS: u64 = 1 << 30;
 
 /// A point in time, in ticks since the clock's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(u64);
 
 impl Tick {
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn of(moment: Moment) -> Self {
         Self(moment.as_nanos() >> TICK_BITS)
     }
-
-    /// The number of the era.
-    #[inline]
-    pub(crate) const fn era(self) -> u64 {
-        self.0 >> ERA_BITS
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "deadlines wrap around by design"
-    )]
-    const fn low(self) -> u32 {
-        self.0 as u32
-    }
 }
 
-/// The lower half of the [`Tick`] at which an entry stops being fresh.
+/// The tick at which an entry stops being fresh, in 36 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deadline(u32);
+pub(crate) struct Deadline(u64);
 
 impl Deadline {
+    pub(crate) const BITS: u32 = 36;
+    const LAST: u64 = (1 << Self::BITS) - 1;
+
+    /// The deadline that the lowest bits tell.
+    #[inline(always)]
+    pub(crate) const fn of_bits(bits: u64) -> Self {
+        Self(bits & Self::LAST)
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Whether this has not come at `now`.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_ahead_of(self, now: Tick) -> bool {
-        self.0.wrapping_sub(now.low()).wrapping_sub(1) < MAX_TTL_TICKS
+        self.0 > now.0
     }
 
     /// How long ago this came; zero when it is ahead.
     pub(crate) const fn passed_before(self, now: Tick) -> Duration {
-        if self.is_ahead_of(now) {
-            return Duration::ZERO;
-        }
-        duration_of(now.low().wrapping_sub(self.0))
+        duration_of(now.0.saturating_sub(self.0))
     }
 }
 
-/// How long an entry was to be fresh, in 16 bits: 11 of mantissa, 5 of exponent.
+/// How long an entry was to be fresh, in 12 bits: 7 of mantissa, 5 of exponent. Never zero.
 ///
-/// It is exact up to 2,047 ticks (17 s) and off by at most one part in a thousand above.
+/// It is exact up to 127 ticks (1 s) and off by less than a hundredth above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lifetime(u16);
+pub(crate) struct Lifetime(u64);
 
-const MANTISSA_BITS: u32 = 11;
+const MANTISSA_BITS: u32 = 7;
 
 impl Lifetime {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the mantissa has 11 bits, the exponent is at most 21"
-    )]
-    const fn of_ticks(ticks: u32) -> Self {
-        let bits = u32::BITS - ticks.leading_zeros();
+    pub(crate) const BITS: u32 = MANTISSA_BITS + 5;
+
+    const fn of_ticks(ticks: u64) -> Self {
+        let bits = u64::BITS - ticks.leading_zeros();
         let exponent = bits.saturating_sub(MANTISSA_BITS);
-        Self(((exponent << MANTISSA_BITS) | (ticks >> exponent)) as u16)
+        let rounded = (ticks + (1 << exponent >> 1)) >> exponent;
+        // Rounding up may carry into the next power of two.
+        let carry = rounded >> MANTISSA_BITS;
+        Self(((exponent as u64 + carry) << MANTISSA_BITS) | (rounded >> carry))
     }
 
-    const fn ticks(self) -> u32 {
-        let mantissa = self.0 as u32 & ((1 << MANTISSA_BITS) - 1);
+    /// The lifetime that the lowest bits tell.
+    pub(crate) const fn of_bits(bits: u64) -> Self {
+        Self(bits & ((1 << Self::BITS) - 1))
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    const fn ticks(self) -> u64 {
+        let mantissa = self.0 & ((1 << MANTISSA_BITS) - 1);
         mantissa << (self.0 >> MANTISSA_BITS)
     }
 }
@@ -107,28 +109,23 @@ impl Expiry {
         let ttl = ttl.min(MAX_TTL);
         let ttl = ttl.saturating_sub(ttl.mul_f64(jitter * draw));
         let stored = Tick::of(now);
-        let deadline = Tick::of(now.saturating_add(ttl));
-        let ticks = deadline.low().wrapping_sub(stored.low()).max(1);
+        let ticks = (Tick::of(now.saturating_add(ttl)).0 - stored.0).max(1);
         Self {
-            deadline: Deadline(stored.low().wrapping_add(ticks)),
+            deadline: Deadline((stored.0 + ticks).min(Deadline::LAST)),
             lifetime: Lifetime::of_ticks(ticks),
         }
     }
 
-    /// The time since it was stored.
+    /// The time since it was stored. A lifetime is rounded, so a young entry may seem to be stored a little
+    /// after now.
     pub(crate) const fn age(self, now: Tick) -> Duration {
-        let stored = self.deadline.0.wrapping_sub(self.lifetime.ticks());
-        let age = now.low().wrapping_sub(stored);
-        // A lifetime is rounded down, so a young entry may seem to be stored a little after now.
-        if age > u32::MAX / 2 {
-            return Duration::ZERO;
-        }
-        duration_of(age)
+        let stored = self.deadline.0.saturating_sub(self.lifetime.ticks());
+        duration_of(now.0.saturating_sub(stored))
     }
 }
 
-const fn duration_of(ticks: u32) -> Duration {
-    Duration::from_nanos(ticks as u64 * TICK_NANOS)
+const fn duration_of(ticks: u64) -> Duration {
+    Duration::from_nanos(ticks.saturating_mul(TICK_NANOS))
 }
 
 /// How long after its deadline an entry may still be served, and when.
@@ -167,7 +164,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_entry_is_fresh_until_its_deadline_and_never_after(
-            start in 0..3_u64 << 32, ttl in 1..u64::from(MAX_TTL_TICKS), beyond in 0..1_u64 << 31,
+            start in 0..1_u64 << 34, ttl in 1..MAX_TTL_TICKS, beyond in 0..1_u64 << 31,
         ) {
             let ttl_time = Duration::from_nanos(ttl * TICK_NANOS);
             let expiry = Expiry::after(at(start), ttl_time, 0.0, 0.0);
@@ -189,19 +186,34 @@ mod tests {
         }
 
         #[test]
-        fn a_lifetime_is_kept_to_a_thousandth(ticks in 1..u32::MAX) {
-            let kept = Lifetime::of_ticks(ticks).ticks();
-            prop_assert!(kept <= ticks && ticks - kept <= ticks / 1_000);
+        fn a_lifetime_is_kept_to_a_hundredth(ticks in 1..=MAX_TTL_TICKS) {
+            let lifetime = Lifetime::of_ticks(ticks);
+            let kept = lifetime.ticks();
+            prop_assert!(kept.abs_diff(ticks) <= ticks / 100);
+            prop_assert!(lifetime.bits() > 0 && lifetime.bits() < 1 << Lifetime::BITS);
         }
 
         #[test]
         fn age_counts_from_storage(start in 0..1_u64 << 33, ttl in 1..1_u64 << 20, age in 0..1_u64 << 20) {
             let expiry = Expiry::after(at(start), Duration::from_nanos(ttl * TICK_NANOS), 0.0, 0.0);
             let told = expiry.age(Tick::of(at(start + age)));
-            let slack = Duration::from_nanos(ttl / 1_000 * TICK_NANOS) + TICK;
+            let slack = Duration::from_nanos(ttl / 100 * TICK_NANOS) + TICK;
             prop_assert!(told <= Duration::from_nanos(age * TICK_NANOS) + slack);
             prop_assert!(told + slack >= Duration::from_nanos(age * TICK_NANOS));
         }
+    }
+
+    #[test]
+    fn after_eighteen_years_nothing_is_fresh() {
+        let late = at(Deadline::LAST);
+        let expiry = Expiry::after(late, TICK * 9, 0.0, 0.0);
+        assert!(!expiry.deadline.is_ahead_of(Tick::of(late)));
+        let expiry = Expiry::after(at(Deadline::LAST - 1), TICK * 9, 0.0, 0.0);
+        assert!(
+            expiry
+                .deadline
+                .is_ahead_of(Tick::of(at(Deadline::LAST - 1)))
+        );
     }
 
     #[test]

@@ -18,4 +18,4 @@ mod config;
 mod protocol;
 
 pub use config::FarTier;
-pub(crate) use protocol::{Far, Grant, Sight};
+pub(crate) use protocol::{Far, Grant, Sight, Wish};

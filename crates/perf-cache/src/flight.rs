@@ -5,6 +5,7 @@ use crate::expiry::Tick;
 use crate::fence::Stamp;
 use crate::sync::Mutex;
 use crate::tags::Slots;
+use parking_lot::Mutex as OnlyLock;
 use std::any::Any;
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -37,12 +38,28 @@ pub(crate) struct Landed<V> {
     pub(crate) slots: Slots,
 }
 
+/// Drops a task when all flights that it carries have let it go.
+#[derive(Debug)]
+pub(crate) struct Tether(AbortHandle);
+
+impl Tether {
+    pub(crate) fn new(task: AbortHandle) -> Arc<Self> {
+        Arc::new(Self(task))
+    }
+}
+
+impl Drop for Tether {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// One load: begun at `stamp`, with the tags known then. What it loads carries these.
 #[derive(Debug)]
 pub(crate) struct Flight<V> {
     pub(crate) stamp: Stamp,
     pub(crate) slots: Slots,
-    pub(crate) abort: OnceLock<AbortHandle>,
+    tether: OnlyLock<Option<Arc<Tether>>>,
     outcome: OnceLock<Outcome<V>>,
     landed: Notify,
 }
@@ -52,10 +69,21 @@ impl<V: Clone> Flight<V> {
         Self {
             stamp,
             slots,
-            abort: OnceLock::new(),
+            tether: OnlyLock::new(None),
             outcome: OnceLock::new(),
             landed: Notify::new(),
         }
+    }
+
+    /// Ties the task to this flight, and to others that it carries.
+    pub(crate) fn tie(&self, tether: Arc<Tether>) {
+        *self.tether.lock() = Some(tether);
+    }
+
+    /// Nobody waits any more: the task is dropped if that is true of all its flights.
+    pub(crate) fn let_go(&self) {
+        let tether = self.tether.lock().take();
+        drop(tether);
     }
 
     /// Tells everyone who waits. The first outcome stands.
@@ -136,6 +164,15 @@ impl<K: Hash + Eq, V> Flights<K, V> {
             .map(|_| Aligned(Mutex::new(Lane::new(&hasher))))
             .collect();
         Self { hasher, lanes }
+    }
+
+    /// Takes out whatever concerns keys that are meant.
+    pub(crate) fn forget_if(&self, is_meant: &dyn Fn(&K) -> bool) {
+        for Aligned(lane) in &self.lanes {
+            let mut lane = lane.lock();
+            lane.flights.retain(|key, _| !is_meant(key));
+            lane.resting.retain(|key, _| !is_meant(key));
+        }
     }
 
     /// The lane that decides over `key`.

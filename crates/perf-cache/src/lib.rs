@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod administer;
+mod batch;
 mod bounds;
 mod builder;
 mod cache;
@@ -17,7 +19,9 @@ mod lookup;
 #[cfg(loom)]
 pub mod model;
 mod near;
+mod pattern;
 mod policy;
+mod prewarm;
 mod shared;
 mod stats;
 pub mod store;
@@ -27,6 +31,7 @@ mod tags;
 mod time;
 mod write;
 
+pub use batch::Batch;
 pub use bounds::{Key, Value};
 pub use builder::{CacheBuilder, CancelPolicy};
 pub use cache::Cache;
@@ -35,4 +40,5 @@ pub use error::{CacheError, LoadError};
 pub use far::FarTier;
 pub use lookup::{Lookup, Source};
 pub use policy::EntryPolicy;
+pub use prewarm::Prewarmed;
 pub use stats::CacheStats;

@@ -8,8 +8,11 @@
 //! A guard travels inside the task. Whatever ends the task ends the flight too: a return, a panic, an
 //! abort, the shutdown of the runtime, even a task that was never polled.
 
+mod batch;
 mod call;
 mod get;
+mod group;
+mod limit;
 mod produce;
 mod seat;
 mod task;
@@ -21,6 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+pub(crate) use batch::{fetch, resolve};
 pub(crate) use call::Call;
 pub(crate) use get::Get;
 
@@ -75,7 +79,7 @@ where
 {
     type Output = Result<V, LoadError<E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(request) = &self.request
             && let Some(value) = self.cache.near(&request.key)

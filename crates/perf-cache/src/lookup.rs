@@ -6,7 +6,7 @@ use std::time::Duration;
 pub struct Lookup<V> {
     /// The value.
     pub value: V,
-    /// The time since it was stored, to about 10 ms or a thousandth of its time to live.
+    /// The time since it was stored, to about 10 ms or a hundredth of its time to live.
     pub age: Duration,
     /// Where it came from.
     pub source: Source,

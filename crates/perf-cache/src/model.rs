@@ -43,7 +43,7 @@ impl Model {
     /// An empty cache.
     pub fn new() -> Self {
         let store = MapStore::with_capacity(Capacity::Entries(1));
-        Self(NearTier::new(store, now()))
+        Self(NearTier::new(store))
     }
 
     /// A hit's value.
@@ -67,7 +67,7 @@ impl Model {
     /// Ends a load that one leads.
     pub fn publish(&self, load: &Load, value: u64) {
         let entry = entry(value, load.0.stamp);
-        let _publication = self.0.publish(&KEY, &load.0, entry, now());
+        let _publication = self.0.publish(&KEY, &load.0, entry);
         let source = Source::Loaded;
         let slots = SLOTS;
         load.0.finish(Outcome::Landed(Landed {
@@ -92,7 +92,7 @@ impl Model {
     /// A write through the cache.
     pub fn insert(&self, value: u64) {
         let entry = entry(value, self.0.stamp());
-        let _displaced = self.0.insert(KEY, entry, now());
+        let _displaced = self.0.insert(KEY, entry);
     }
 
     /// Forgets the key.
@@ -159,6 +159,13 @@ where
         Q: Hash + Eq + ?Sized,
     {
         self.0.lock().remove(key)
+    }
+
+    fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        let mut entries = self.0.lock();
+        let before = entries.len();
+        entries.retain(|key, _| !is_meant(key));
+        u64::try_from(before - entries.len()).unwrap_or(u64::MAX)
     }
 
     fn clear(&self) {

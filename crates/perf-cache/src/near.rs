@@ -25,7 +25,6 @@ use crate::expiry::Tick;
 use crate::fence::{Fence, Stamp};
 use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
-use crate::sync::{AtomicU64, Ordering};
 use crate::tags::Slots;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -37,8 +36,6 @@ pub(crate) struct NearTier<K, V, S> {
     store: S,
     fence: Fence,
     flights: Flights<K, V>,
-    /// The latest era in which someone came.
-    era: AtomicU64,
     value: PhantomData<fn() -> V>,
 }
 
@@ -70,24 +67,22 @@ where
     V: Clone,
     S: LocalStore<K, V>,
 {
-    pub(crate) fn new(store: S, now: Tick) -> Self {
+    pub(crate) fn new(store: S) -> Self {
         Self {
             store,
             fence: Fence::new(),
             flights: Flights::new(),
-            era: AtomicU64::new(now.era()),
             value: PhantomData,
         }
     }
 
     /// The value of `key`, if it is fresh.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fresh<Q>(&self, key: &Q, now: Tick) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.turn_era(now);
         let entry = self.store.get(key)?;
         entry.is_fresh(now, &self.fence).then(|| entry.into_value())
     }
@@ -98,14 +93,12 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.turn_era(now);
         let entry = self.store.peek(key)?;
         entry.is_fresh(now, &self.fence).then_some(entry)
     }
 
     /// The entry of `key`, fresh or not, unless it was invalidated.
-    pub(crate) fn kept(&self, key: &K, now: Tick) -> Option<Entry<V>> {
-        self.turn_era(now);
+    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
         let entry = self.store.peek(key)?;
         entry.is_admitted(&self.fence).then_some(entry)
     }
@@ -169,9 +162,7 @@ where
         key: &K,
         flight: &Arc<Flight<V>>,
         entry: Entry<V>,
-        now: Tick,
     ) -> Publication<K, V> {
-        self.turn_era(now);
         let mut lane = self.flights.lane(key).lock();
         if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, entry.slots()) {
             return Publication::Refused;
@@ -205,8 +196,7 @@ where
     }
 
     /// Keeps `entry`, whatever is being loaded.
-    pub(crate) fn insert(&self, key: K, entry: Entry<V>, now: Tick) -> Displaced<K, V> {
-        self.turn_era(now);
+    pub(crate) fn insert(&self, key: K, entry: Entry<V>) -> Displaced<K, V> {
         let mut lane = self.flights.lane(&key).lock();
         lane.forget(&key);
         self.store.insert(key, entry)
@@ -221,6 +211,13 @@ where
         let mut lane = self.flights.lane(key).lock();
         lane.forget(key);
         self.store.remove(key)
+    }
+
+    /// Gives up the entries of all keys that are meant and whatever is being loaded for them. Loads that
+    /// begin meanwhile see what there is now: the flights of the others are gone before the entries are.
+    pub(crate) fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        self.flights.forget_if(is_meant);
+        self.store.remove_if(is_meant)
     }
 
     /// Invalidates every entry with a tag in this slot.
@@ -246,21 +243,6 @@ where
         self.fence.renew();
         self.store.clear();
     }
-
-    /// Empties the store when an era has passed, before old deadlines could look new.
-    #[inline]
-    fn turn_era(&self, now: Tick) {
-        if now.era() > self.era.load(Ordering::Acquire) {
-            self.begin_era(now);
-        }
-    }
-
-    /// The number moves last: whoever sees it finds the store without entries of the era before.
-    #[cold]
-    fn begin_era(&self, now: Tick) {
-        self.store.clear();
-        self.era.fetch_max(now.era(), Ordering::AcqRel);
-    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -280,10 +262,10 @@ mod tests {
             until: Tick::of(later),
         };
         let near: NearTier<u64, (), _> =
-            NearTier::new(QuickStore::with_capacity(Capacity::Entries(8)), now);
+            NearTier::new(QuickStore::with_capacity(Capacity::Entries(8)));
         let expiry = Expiry::after(Moment::ORIGIN, Duration::from_secs(1), 0.0, 0.0);
         let entry = Entry::new((), near.stamp().born(), expiry, Slots::NONE);
-        drop(near.insert(0, entry, now));
+        drop(near.insert(0, entry));
         let overdue = Tick::of(Moment::ORIGIN.saturating_add(Duration::from_secs(2)));
         for key in 0..1_000 {
             let Boarding::Leads(flight, _) = near.board(&key, Slots::NONE, overdue, true) else {

@@ -9,11 +9,12 @@ use crate::time::Time;
 use crate::{CacheError, CancelPolicy};
 use perf_core::{Health, Inspect, Sample};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// What all handles of one cache share.
 pub(crate) struct Shared<K, V, S> {
@@ -40,6 +41,7 @@ pub(crate) struct Settings<K, V> {
     pub(crate) runtime: Option<Handle>,
     pub(crate) windows: Windows,
     pub(crate) ttl_by: Option<TtlBy<K, V>>,
+    pub(crate) events: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 /// How long a value is fresh, if that depends on it.
@@ -48,7 +50,7 @@ pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sy
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
     pub(crate) fn new(settings: Settings<K, V>, store: S, far: Option<Far<K, V>>) -> Self {
         Self {
-            near: NearTier::new(store, settings.time.tick()),
+            near: NearTier::new(store),
             settings,
             slotting: Slotting::new(),
             far,
@@ -89,6 +91,21 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         // The sender lives as long as `self`, so the wait ends with the loads and never with an error.
         drop(running.wait_for(|&running| running == 0).await);
         self.near.clear();
+    }
+
+    /// Waits until a load may run, and counts it.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = match self.settings.load_slots.clone() {
+            Some(slots) => slots.acquire_owned().await.ok(),
+            None => None,
+        };
+        self.counters.loads.increment();
+        turn
+    }
+
+    /// How long the lease of a load may last.
+    pub(crate) const fn lease_hold(&self) -> Duration {
+        self.settings.load_timeout.saturating_mul(2)
     }
 
     /// Where loads run.

@@ -6,6 +6,7 @@
 //! A [`RemoteStore`] holds bytes that processes share, behind every near miss. [`MemoryStore`] is one
 //! for tests.
 
+mod info;
 mod local;
 mod memory;
 #[cfg(feature = "moka")]
@@ -19,7 +20,11 @@ mod remote;
 pub use self::moka::MokaStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+pub use crate::pattern::Pattern;
+pub use info::StoreInfo;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
 pub use memory::MemoryStore;
 pub use quick::QuickStore;
-pub use remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};
+pub use remote::{
+    Lease, LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError,
+};

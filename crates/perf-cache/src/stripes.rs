@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Two counters in stripes: hits and misses.
 #[derive(Debug)]
-pub(crate) struct Stripes(Box<[Stripe]>);
+pub(crate) struct Stripes(Box<[Stripe; OWNED + 1]>);
 
 /// Two cache lines: the neighbouring line is often fetched along.
 #[derive(Debug, Default)]
@@ -27,19 +27,28 @@ const OWNED: usize = 64;
 
 impl Stripes {
     pub(crate) fn new() -> Self {
-        Self((0..=OWNED).map(|_| Stripe::default()).collect())
+        Self(Box::new(std::array::from_fn(|_| Stripe::default())))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hit(&self) {
-        let number = own_number();
-        add(&self.0[number].hits, number);
+        match own_number() {
+            Some(number) => add(&self.0[number].hits),
+            None => self.share().hits.fetch_add(1, Ordering::Relaxed),
+        };
     }
 
-    #[inline]
     pub(crate) fn miss(&self) {
-        let number = own_number();
-        add(&self.0[number].misses, number);
+        match own_number() {
+            Some(number) => add(&self.0[number].misses),
+            None => self.share().misses.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    /// The stripe of a thread that has no number yet, or none of its own.
+    #[cold]
+    fn share(&self) -> &Stripe {
+        &self.0[take_number()]
     }
 
     pub(crate) fn hits(&self) -> u64 {
@@ -58,15 +67,13 @@ impl Stripes {
     }
 }
 
-#[inline]
-fn add(counter: &AtomicU64, number: usize) {
-    if number < OWNED {
-        // This thread alone writes here. A former owner's last store happened before it gave the number
-        // back, under the lock through which it came to this thread.
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    } else {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+#[inline(always)]
+fn add(counter: &AtomicU64) -> u64 {
+    // This thread alone writes here. A former owner's last store happened before it gave the number
+    // back, under the lock through which it came to this thread.
+    let count = counter.load(Ordering::Relaxed);
+    counter.store(count + 1, Ordering::Relaxed);
+    count
 }
 
 const UNKNOWN: usize = usize::MAX;
@@ -80,17 +87,13 @@ thread_local! {
 static FREE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// The number of this thread's stripe, at most `OWNED`.
-#[inline]
-fn own_number() -> usize {
-    let number = NUMBER.get();
-    if number <= OWNED {
-        number
-    } else {
-        take_number()
-    }
+/// The number of the stripe that this thread alone writes, if it is known.
+#[inline(always)]
+fn own_number() -> Option<usize> {
+    Some(NUMBER.get()).filter(|number| *number < OWNED)
 }
 
+/// The number of this thread's stripe, `OWNED` for the shared one.
 #[cold]
 fn take_number() -> usize {
     // A thread that is ending has given its number back and shares the last stripe.
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn numbers_are_used_again_when_threads_end() {
         let numbers: Vec<_> = (0..OWNED * 4)
-            .map(|_| std::thread::spawn(own_number).join().unwrap())
+            .map(|_| std::thread::spawn(take_number).join().unwrap())
             .collect();
         // Tests of this binary run side by side and hold numbers of their own.
         let shared = numbers.iter().filter(|&&number| number == OWNED).count();

@@ -16,6 +16,27 @@ pub(crate) struct Slots(pub(crate) [u16; MAX_TAGS]);
 impl Slots {
     pub(crate) const NONE: Self = Self([0; MAX_TAGS]);
 
+    /// How many bits the first takes.
+    pub(crate) const FIRST_BITS: u32 = 16;
+    /// How many bits the others take.
+    pub(crate) const OTHER_BITS: u32 = 32;
+
+    /// The first, and the others one after the other.
+    pub(crate) fn bits(self) -> [u64; 2] {
+        let [first, second, third] = self.0.map(u64::from);
+        [first, second | (third << 16)]
+    }
+
+    /// The slots that the lower bits tell.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each slot is 16 of the bits"
+    )]
+    pub(crate) const fn of_bits([first, others]: [u64; 2]) -> Self {
+        Self([first as u16, others as u16, (others >> 16) as u16])
+    }
+
     /// Whether each of these is among `others`.
     pub(crate) fn are_within(self, others: Self) -> bool {
         self.0
@@ -78,6 +99,18 @@ mod tests {
         assert!(slots.len() > 950, "{} of 1,000 distinct", slots.len());
         assert!(!slots.contains(&0));
         assert_eq!(slotting.slot("user:7"), slotting.slot("user:7"));
+    }
+
+    #[test]
+    fn slots_survive_as_bits() {
+        let slots = Slots([1, 0x8000, u16::MAX]);
+        let [first, others] = slots.bits();
+        assert_eq!(Slots::of_bits([first, others]), slots);
+        let above = [
+            first | (7 << Slots::FIRST_BITS),
+            others | (7 << Slots::OTHER_BITS),
+        ];
+        assert_eq!(Slots::of_bits(above), slots);
     }
 
     #[test]

@@ -7,10 +7,12 @@
 
 use crate::bounds::{Key, Value};
 use crate::entry::Entry;
+use crate::pattern::Pattern;
 use crate::shared::Shared;
 use crate::store::LocalStore;
 use crate::{CacheError, EntryPolicy};
 use std::borrow::Borrow;
+use std::fmt;
 use std::hash::Hash;
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
@@ -37,7 +39,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         self.counters.inserts.increment();
         if let Some(expiry) = self.expiry(ttl) {
             let entry = Entry::new(value, stamp.born(), expiry, slots);
-            let displaced = self.near.insert(key, entry, self.settings.time.tick());
+            let displaced = self.near.insert(key, entry);
             self.count_displaced(&displaced);
         }
         Ok(())
@@ -75,6 +77,39 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             self.counters.invalidations.increment();
         }
         Ok(())
+    }
+
+    pub(crate) async fn invalidate_event(&self, event: &str) -> Result<(), CacheError> {
+        let tags = self.settings.events.get(event);
+        let tags = tags.ok_or_else(|| CacheError::UnknownEvent {
+            event: event.to_owned(),
+        })?;
+        self.invalidate_tags(tags.clone()).await
+    }
+
+    /// Forgets keys whose displayed form matches; returns how many the outermost tier held.
+    pub(crate) async fn delete_pattern(
+        &self,
+        pattern: Pattern,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<u64, CacheError>
+    where
+        K: fmt::Display,
+    {
+        self.ensure_open()?;
+        self.counters.invalidations.increment();
+        let forget = |pattern: &Pattern| {
+            let is_meant = |key: &K| pattern.matches(&key.to_string());
+            self.near.remove_if(&is_meant)
+        };
+        let near = forget(&pattern);
+        let Some(far) = &self.far else {
+            progress(near);
+            return Ok(near);
+        };
+        let removed = far.remove_matching(pattern.clone(), progress).await?;
+        forget(&pattern);
+        Ok(removed)
     }
 
     pub(crate) async fn clear(&self) -> Result<(), CacheError> {

@@ -1,13 +1,16 @@
 use crate::error::{Elapsed, Phase, PoolError};
-use crate::exchange::{Enrolment, Outcome, Patience, Place, Ticket, Waiter};
+use crate::exchange::{Enrolment, Outcome, Patience, Place, Sighting, Ticket, Waiter};
+use crate::holder::current_caller;
 use crate::manager::Manager;
 use crate::pooled::Pooled;
+use crate::seat::Heartbeat;
 use crate::shared::{Refusal, Shared, Taken};
 use perf_core::Moment;
 use perf_core::clock::Sleep;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,9 +27,10 @@ pin_project! {
     pub struct Acquire<'p, M: Manager> {
         pool: &'p Arc<Shared<M>>,
         limit: Limit,
+        location: &'static Location<'static>,
         // When it joined the queue; `None` before.
         enrolled: Option<Patience>,
-        timer: Option<Sleep>,
+        watch: Option<Watch>,
         #[pin]
         waiter: Waiter<Refusal<M::Error>>,
     }
@@ -51,68 +55,113 @@ pub(crate) enum Limit {
     Until(Moment),
 }
 
+/// A look at the keeper from another runtime, to be repeated when the timer has run out.
+struct Watch {
+    timer: Sleep,
+    seen: Heartbeat,
+}
+
 /// How the wait of an acquire ended.
 type Ended<M> = Outcome<Refusal<<M as Manager>::Error>>;
 type Acquired<M> = Result<Pooled<M>, PoolError<<M as Manager>::Error>>;
 
 impl<'p, M: Manager> Acquire<'p, M> {
-    pub(crate) fn new(pool: &'p Arc<Shared<M>>, limit: Limit) -> Self {
+    pub(crate) fn new(
+        pool: &'p Arc<Shared<M>>,
+        limit: Limit,
+        location: &'static Location<'static>,
+    ) -> Self {
         Self {
             pool,
             limit,
+            location,
             enrolled: None,
-            timer: None,
+            watch: None,
             waiter: Waiter::new(),
         }
     }
 
-    fn poll_unbudgeted(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Acquired<M>> {
-        let this = self.project();
-        if let Some(patience) = *this.enrolled {
-            this.pool.watch(this.timer, patience.deadline, context);
-            let outcome = ready!(this.pool.resume(this.waiter.as_ref(), context)?);
-            return Poll::Ready(this.pool.conclude(outcome, this.enrolled.take()));
+    fn poll_unbudgeted(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Acquired<M>> {
+        if self.enrolled.is_some() {
+            return self.wait(context);
         }
         loop {
+            let this = self.as_mut().project();
             let seen = match this.pool.take() {
-                Taken::Ready(ticket) => return Poll::Ready(Ok(Pooled::new(this.pool, ticket))),
+                Taken::Ready(ticket) => {
+                    let guard = Pooled::new(this.pool, ticket, this.location);
+                    return Poll::Ready(Ok(guard));
+                }
                 Taken::Nothing(seen) => seen,
             };
-            this.pool.ensure_keeper()?;
-            let settings = &this.pool.settings;
-            let now = settings.clock.now();
-            let deadline = match *this.limit {
+            if let Some(patience) = self.as_mut().line_up(seen, context)? {
+                let this = self.project();
+                *this.enrolled = Some(patience);
+                this.pool.watch(this.watch, patience.deadline, context);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn wait(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Acquired<M>> {
+        let this = self.project();
+        match this.pool.go_on_waiting(this.waiter.as_ref(), context)? {
+            Poll::Ready(outcome) => {
+                let patience = this.enrolled.take();
+                Poll::Ready(this.pool.conclude(outcome, patience, this.location))
+            }
+            Poll::Pending => {
+                let deadline = this
+                    .enrolled
+                    .map_or(Moment::NEVER, |patience| patience.deadline);
+                this.pool.watch(this.watch, deadline, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes a place in line; `None` if something came back meanwhile.
+    fn line_up(
+        self: Pin<&mut Self>,
+        seen: Option<Sighting>,
+        context: &Context<'_>,
+    ) -> Result<Option<Patience>, PoolError<M::Error>> {
+        let this = self.project();
+        let pool = *this.pool;
+        pool.ensure_keeper()?;
+        let now = pool.settings.clock.now();
+        let caller = current_caller();
+        if pool.settings.refuses_circles && pool.closes_a_circle(caller) {
+            return Err(PoolError::Circle {
+                held: pool.held_by(caller),
+                status: pool.status(),
+            });
+        }
+        let patience = Patience {
+            since: now,
+            deadline: match *this.limit {
                 Limit::Within(duration) => now.saturating_add(duration),
                 Limit::Until(moment) => moment,
-            };
-            let patience = Patience {
-                since: now,
-                deadline,
-            };
-            let place = Place {
-                patience,
-                seen,
-                max: settings.max_waiters,
-            };
-            let waiter = this.waiter.as_ref();
-            let enrolment = this.pool.exchange.enrol(waiter, context.waker(), place);
-            match enrolment {
-                Enrolment::Queued { earliest } => {
-                    *this.enrolled = Some(patience);
-                    this.pool.announce_demand(earliest);
-                    if this.pool.keeper_is_elsewhere() {
-                        *this.timer = Some(settings.clock.sleep_until(deadline));
-                        this.pool.watch(this.timer, deadline, context);
-                    }
-                    return Poll::Pending;
-                }
-                Enrolment::Retry => {}
-                Enrolment::Full => {
-                    this.pool.counters.refused.fetch_add(1, Relaxed);
-                    return Poll::Ready(Err(PoolError::QueueFull(this.pool.status())));
-                }
-                Enrolment::Closed => return Poll::Ready(Err(PoolError::Closed)),
+            },
+            caller,
+        };
+        let place = Place {
+            patience,
+            seen,
+            max: pool.settings.max_waiters,
+        };
+        let waiter = this.waiter.as_ref();
+        match pool.exchange.enrol(waiter, context.waker(), place) {
+            Enrolment::Queued { earliest } => {
+                pool.announce_demand(earliest);
+                Ok(Some(patience))
             }
+            Enrolment::Retry => Ok(None),
+            Enrolment::Full => {
+                pool.counters.refused.fetch_add(1, Relaxed);
+                Err(PoolError::QueueFull(pool.status()))
+            }
+            Enrolment::Closed => Err(PoolError::Closed),
         }
     }
 }
@@ -132,40 +181,68 @@ impl<M: Manager> Future for Acquire<'_, M> {
 }
 
 impl<M: Manager> Shared<M> {
-    /// Ends what is overdue in the keeper's place once the timer has run out: the keeper lives in another
-    /// runtime, which may not be driven.
-    fn watch(&self, timer: &mut Option<Sleep>, deadline: Moment, context: &mut Context<'_>) {
-        if let Some(running) = timer
-            && running.as_mut().poll(context).is_ready()
-        {
-            *timer = None;
-            self.exchange.sweep(self.settings.clock.now().max(deadline));
-        }
-    }
-
-    /// Goes on waiting. Somebody who is woken without an outcome finds out whether the keeper has gone.
-    fn resume(
+    /// Looks after a wait whose keeper lives in another runtime, which may not be driven: ends what is
+    /// overdue in the keeper's place, and takes over if it gives no sign of life.
+    fn watch(
         self: &Arc<Self>,
-        waiter: Pin<&Waiter<Refusal<M::Error>>>,
-        context: &Context<'_>,
-    ) -> Poll<Result<Ended<M>, PoolError<M::Error>>> {
-        match self.exchange.poll(waiter, context) {
-            Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
-            Poll::Pending => {
-                self.ensure_keeper()?;
-                self.announce_demand(false);
-                Poll::Pending
+        watch: &mut Option<Watch>,
+        deadline: Moment,
+        context: &mut Context<'_>,
+    ) {
+        if watch.is_none() && self.keeper_is_elsewhere() {
+            *watch = Some(self.begin_watch(deadline));
+        }
+        while let Some(running) = watch
+            && running.timer.as_mut().poll(context).is_ready()
+        {
+            let now = self.settings.clock.now();
+            if now >= deadline {
+                self.exchange.sweep(now);
+                *watch = None;
+            } else if self.take_over(running.seen) || !self.keeper_is_elsewhere() {
+                *watch = None;
+            } else {
+                *watch = Some(self.begin_watch(deadline));
             }
         }
     }
 
-    fn conclude(self: &Arc<Self>, outcome: Ended<M>, enrolled: Option<Patience>) -> Acquired<M> {
+    /// Rings for the keeper, and waits for an answer no longer than for that of a resource.
+    fn begin_watch(&self, deadline: Moment) -> Watch {
+        let clock = &self.settings.clock;
+        let look = clock.now().saturating_add(self.settings.check_timeout);
+        Watch {
+            seen: self.ring(),
+            timer: clock.sleep_until(look.min(deadline)),
+        }
+    }
+
+    /// Goes on waiting. Somebody who is woken without an outcome finds out whether the keeper has gone.
+    fn go_on_waiting(
+        self: &Arc<Self>,
+        waiter: Pin<&Waiter<Refusal<M::Error>>>,
+        context: &Context<'_>,
+    ) -> Result<Poll<Ended<M>>, PoolError<M::Error>> {
+        let outcome = self.exchange.poll(waiter, context);
+        if outcome.is_pending() {
+            self.ensure_keeper()?;
+            self.announce_demand(false);
+        }
+        Ok(outcome)
+    }
+
+    fn conclude(
+        self: &Arc<Self>,
+        outcome: Ended<M>,
+        patience: Option<Patience>,
+        location: &'static Location<'static>,
+    ) -> Acquired<M> {
         let waited = || {
             let now = self.settings.clock.now();
-            now.since(enrolled.map_or(now, |patience| patience.since))
+            now.since(patience.map_or(now, |patience| patience.since))
         };
         match outcome {
-            Outcome::Served(ticket) => Ok(Pooled::new(self, self.restamp(ticket))),
+            Outcome::Served(ticket) => Ok(Pooled::new(self, self.restamp(ticket), location)),
             Outcome::Expired => {
                 self.counters.timeouts.fetch_add(1, Relaxed);
                 Err(PoolError::Timeout(Box::new(self.explain(waited()))))
@@ -190,7 +267,9 @@ impl<M: Manager> Shared<M> {
     fn explain(&self, waited: Duration) -> Elapsed<M::Error> {
         let status = self.status();
         let last_error = self.roster.lock().last_error.clone();
-        let phase = if status.connecting > 0 || last_error.is_some() {
+        let phase = if status.suspended {
+            Phase::Suspension
+        } else if status.connecting > 0 || last_error.is_some() {
             Phase::Connect
         } else if status.checking > 0 {
             Phase::Check
@@ -201,6 +280,7 @@ impl<M: Manager> Shared<M> {
             phase,
             waited,
             status,
+            held: self.held_by(current_caller()),
             last_error,
         }
     }

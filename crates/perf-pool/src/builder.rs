@@ -1,18 +1,24 @@
-use crate::errand::LEAST_DELAY;
+mod settings;
+
+use crate::budget::Budget;
 use crate::error::PoolError;
 use crate::exchange::{Exchange, IdleStack, Shedding, Slots};
-use crate::health::Limits;
 use crate::manager::Manager;
 use crate::pool::Pool;
-use crate::shared::{Roster, Shared};
+use crate::roster::Roster;
+use crate::seat::Seat;
+use crate::shared::Shared;
 use crate::status::{Counters, Gauge};
 use parking_lot::Mutex;
-use perf_core::{Backoff, Clock, CoarseClock, Moment, SystemClock};
+use perf_core::{Backoff, Clock};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
+
+use settings::Nonsense;
+pub(crate) use settings::Settings;
 
 /// The settings of a pool, checked when it is built.
 #[derive(Clone, Debug)]
@@ -20,59 +26,21 @@ use tokio::sync::Notify;
 pub struct PoolBuilder<M> {
     manager: M,
     max_size: u32,
+    max_idle: Option<u32>,
+    capacity: Option<u32>,
     max_connecting: Option<u32>,
     settings: Settings,
 }
 
-/// The checked settings of a running pool.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) min_idle: usize,
-    pub(crate) max_connecting: usize,
-    pub(crate) max_waiters: usize,
-    pub(crate) shed_above: Option<Duration>,
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) check_timeout: Duration,
-    pub(crate) reset_timeout: Duration,
-    pub(crate) close_timeout: Duration,
-    pub(crate) limits: Limits,
-    pub(crate) backoff: Backoff,
-    /// For deadlines and measured waits.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// For ages and holds, on the path that must not pay for a clock read.
-    pub(crate) stamps: Arc<dyn Clock>,
-}
-
 impl<M: Manager> PoolBuilder<M> {
     pub(crate) fn new(manager: M) -> Self {
-        let backoff = Backoff::exponential(Duration::from_millis(100));
         Self {
             manager,
             max_size: 10,
+            max_idle: None,
+            capacity: None,
             max_connecting: None,
-            settings: Settings {
-                name: "default".into(),
-                min_idle: 0,
-                max_connecting: 0,
-                max_waiters: 1_024,
-                shed_above: None,
-                acquire_timeout: Duration::from_secs(5),
-                connect_timeout: Duration::from_secs(10),
-                check_timeout: Duration::from_secs(1),
-                reset_timeout: Duration::from_secs(1),
-                close_timeout: Duration::from_secs(5),
-                limits: Limits {
-                    check_after_idle: Some(Duration::from_secs(1)),
-                    idle_timeout: Some(Duration::from_mins(10)),
-                    max_lifetime: Some(Duration::from_mins(30)),
-                    max_uses: None,
-                },
-                backoff: backoff.with_cap(Duration::from_secs(2)),
-                clock: Arc::new(SystemClock),
-                stamps: Arc::new(CoarseClock::start()),
-            },
+            settings: Settings::default(),
         }
     }
 
@@ -88,6 +56,21 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
+    /// The most that [`Pool::resize`] may set later. Room for as many is made when the pool is built.
+    /// Default: four times `max_size`.
+    pub const fn capacity(mut self, capacity: u32) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// How many may stay idle: what is returned beyond that is closed at once. With `max_size` larger than
+    /// this, the difference is an overflow for bursts, at the price of a connect for each use of it.
+    /// Default: all of them.
+    pub const fn max_idle(mut self, max_idle: u32) -> Self {
+        self.max_idle = Some(max_idle);
+        self
+    }
+
     /// How many idle resources to keep ready. They are created with the first that is asked for, and
     /// the idle time-out leaves them alone. Default: 0.
     pub const fn min_idle(mut self, min_idle: u32) -> Self {
@@ -99,6 +82,12 @@ impl<M: Manager> PoolBuilder<M> {
     /// meet all of them together. Default: a quarter of `max_size`, at least 2, at most 8.
     pub const fn max_connecting(mut self, max_connecting: u32) -> Self {
         self.max_connecting = Some(max_connecting);
+        self
+    }
+
+    /// Shares a limit with other pools: see [`Budget`].
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.settings.budget = Some(budget.clone());
         self
     }
 
@@ -181,13 +170,70 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
+    /// Reports with a warning, once, where a resource was acquired that its holder has kept for longer than
+    /// `limit`. `None` for never, the default: some holders have good reasons.
+    pub fn leak_after(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.settings.leak_after = limit.into();
+        self
+    }
+
+    /// Lets another resource be created, up to [`capacity`](Self::capacity), in place of each whose holder
+    /// was reported by [`leak_after`](Self::leak_after), so that forgotten guards cannot use up the pool.
+    /// If it is returned after all, there is one too many, and it is closed. Default: `false`.
+    pub const fn replace_leaked(mut self, replaces: bool) -> Self {
+        self.settings.replaces_leaked = replaces;
+        self
+    }
+
+    /// Refuses an acquire at once, with [`PoolError::Circle`], if the caller's task holds resources and
+    /// everybody else who does waits for another: nobody would ever return one. Without it such callers
+    /// wait until their deadlines.
+    ///
+    /// Leave it off where one task runs several futures that acquire, as with `join!`: one of them may
+    /// return what another waits for, which looks the same. Default: `false`.
+    ///
+    /// ```
+    /// use perf_pool::{Pool, PoolError, from_fn};
+    /// use std::io;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder(from_fn(async || io::Result::Ok(0)))
+    ///     .max_size(1)
+    ///     .refuse_circles(true)
+    ///     .build()?;
+    /// let held = pool.acquire().await?;
+    /// let nested = pool.acquire().await;
+    /// assert!(matches!(nested, Err(PoolError::Circle { held: 1, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn refuse_circles(mut self, refuses: bool) -> Self {
+        self.settings.refuses_circles = refuses;
+        self
+    }
+
     /// The clock of all deadlines, ages and figures. The default reads ages and hold times from a
-    /// [`CoarseClock`], 5 ms apart, and the rest from the [`SystemClock`]; a test in paused time needs
+    /// [`CoarseClock`](perf_core::CoarseClock), 5 ms apart, and the rest from the
+    /// [`SystemClock`](perf_core::SystemClock); a test in paused time needs
     /// `SystemClock` for both.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Arc::new(clock);
         self.settings.stamps = Arc::clone(&self.settings.clock);
         self
+    }
+
+    pub(crate) const fn current_size(&self) -> u32 {
+        self.max_size
+    }
+
+    /// As [`PoolBuilder::max_lifetime`], where what idles for longer than that counts as old, too.
+    pub(crate) fn recycled_after(mut self, lifetime: Option<Duration>) -> Self {
+        let idle = self.settings.limits.idle_timeout;
+        if let (Some(lifetime), Some(idle)) = (lifetime, idle) {
+            self.settings.limits.idle_timeout = Some(idle.min(lifetime));
+        }
+        self.max_lifetime(lifetime)
     }
 
     /// The pool. Creates nothing yet and needs no runtime.
@@ -196,92 +242,69 @@ impl<M: Manager> PoolBuilder<M> {
     ///
     /// [`PoolError::Misconfigured`] names the setting that makes no sense.
     pub fn build(mut self) -> Result<Pool<M>, PoolError<M::Error>> {
-        self.validate()?;
-        let max_connecting = self
-            .max_connecting
-            .unwrap_or_else(|| (self.max_size / 4).clamp(2, 8));
-        self.settings.max_connecting = max_connecting as usize;
+        let refuse = |(setting, reason)| PoolError::Misconfigured { setting, reason };
+        self.resolve().map_err(refuse)?;
         let Self {
             manager,
             max_size,
+            capacity,
             settings,
             ..
         } = self;
-        let (slots, vacant) = Slots::new(max_size, || None);
-        let capacity = vacant.len();
+        let capacity = capacity.unwrap_or(max_size);
+        let (slots, vacant) = Slots::new(capacity, || None);
         let shared = Shared {
             manager,
-            exchange: Exchange::new(max_size, settings.shed_above.map(Shedding::above)),
+            exchange: Exchange::new(capacity, settings.shed_above.map(Shedding::above)),
             slots,
             gauges: vacant.iter().map(|_| Gauge::default()).collect(),
-            vacancies: AtomicUsize::new(capacity),
-            roster: Mutex::new(Roster {
-                vacant,
-                chores: Vec::with_capacity(capacity),
-                gate: Moment::ORIGIN,
-                delays: settings.backoff.delays(fastrand::Rng::new()),
-                longest: LEAST_DELAY,
-                last_error: None,
-                hopeless: false,
-            }),
+            roster: Mutex::new(Roster::new(vacant, max_size as usize, &settings.backoff)),
+            room: AtomicUsize::new(max_size as usize),
+            surplus: AtomicUsize::new(0),
+            limit: AtomicUsize::new(max_size as usize),
             settings,
             generation: AtomicU64::new(0),
+            lost_generation: AtomicU64::new(0),
+            scarce_turns: AtomicU64::new(0),
             sorted_generation: AtomicU64::new(0),
             counters: Counters::default(),
-            signal: Arc::new(Notify::new()),
-            keeper_runs: AtomicBool::new(false),
-            keeper_epoch: AtomicU64::new(0),
-            keeper_home: Mutex::new(None),
+            seat: Seat::default(),
             vacated: Notify::new(),
         };
-        Ok(Pool {
-            shared: Arc::new(shared),
-        })
+        let shared = Arc::new(shared);
+        if let Some(budget) = &shared.settings.budget {
+            let tenant: Weak<Shared<M>> = Arc::downgrade(&shared);
+            budget.admit(tenant);
+        }
+        Ok(Pool { shared })
     }
 
-    fn validate(&self) -> Result<(), PoolError<M::Error>> {
-        let Settings { limits, .. } = &self.settings;
-        let refuse = |setting, reason| Err(PoolError::Misconfigured { setting, reason });
+    /// Fills in what follows from other settings, and finds the first that makes no sense.
+    fn resolve(&mut self) -> Result<(), Nonsense> {
         if self.max_size == 0 || self.max_size > IdleStack::MAX_SLOTS {
-            return refuse("max_size", "must lie between 1 and 1,048,574");
+            return Err(("max_size", "must lie between 1 and 1,048,574"));
         }
-        if self.settings.min_idle > self.max_size as usize {
-            return refuse("min_idle", "must not exceed max_size");
+        let capacity = *self.capacity.get_or_insert_with(|| {
+            let roomy = self.max_size.saturating_mul(4);
+            roomy.min(IdleStack::MAX_SLOTS)
+        });
+        if capacity < self.max_size || capacity > IdleStack::MAX_SLOTS {
+            return Err(("capacity", "must lie between max_size and 1,048,574"));
+        }
+        let most = self.max_idle.unwrap_or(self.max_size);
+        if most > self.max_size {
+            return Err(("max_idle", "must not exceed max_size"));
+        }
+        if self.settings.min_idle > most as usize {
+            return Err(("min_idle", "must not exceed max_size or max_idle"));
         }
         if self.max_connecting == Some(0) {
-            return refuse("max_connecting", "must be at least 1");
+            return Err(("max_connecting", "must be at least 1"));
         }
-        if self.settings.max_waiters == 0 {
-            return refuse("max_waiters", "must be at least 1");
-        }
-        if self.settings.shed_above == Some(Duration::ZERO) {
-            return refuse("shed_above", "must not be zero");
-        }
-        if limits.max_uses == Some(0) {
-            return refuse("max_uses", "must be at least 1");
-        }
-        if limits
-            .max_lifetime
-            .is_some_and(|lifetime| lifetime.is_zero())
-        {
-            return refuse("max_lifetime", "must not be zero");
-        }
-        if let (Some(lifetime), Some(idle)) = (limits.max_lifetime, limits.idle_timeout)
-            && lifetime < idle
-        {
-            return refuse("max_lifetime", "must not be shorter than idle_timeout");
-        }
-        for (setting, limit) in [
-            ("acquire_timeout", self.settings.acquire_timeout),
-            ("connect_timeout", self.settings.connect_timeout),
-            ("check_timeout", self.settings.check_timeout),
-            ("reset_timeout", self.settings.reset_timeout),
-        ] {
-            if limit.is_zero() {
-                return refuse(setting, "must not be zero");
-            }
-        }
-        Ok(())
+        let gentle = (self.max_size / 4).clamp(2, 8);
+        self.settings.max_connecting = self.max_connecting.unwrap_or(gentle) as usize;
+        self.settings.max_idle = self.max_idle.map(|max_idle| max_idle as usize);
+        self.settings.validate()
     }
 }
 

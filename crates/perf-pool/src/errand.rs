@@ -1,6 +1,8 @@
+use crate::budget::Allotment;
 use crate::exchange::Ticket;
 use crate::health::{CloseReason, Record};
 use crate::manager::{Fate, Manager};
+use crate::roster::Engagement;
 use crate::shared::{Item, Refusal, Shared};
 use crate::status::{Gauge, Stage};
 use perf_core::Moment;
@@ -13,47 +15,60 @@ use std::time::Duration;
 /// busy with nothing else.
 pub(crate) const LEAST_DELAY: Duration = Duration::from_millis(1);
 
-/// One piece of work on one slot, done by one task.
+/// How often a task that waits for room in a budget looks whether its resource is still wanted.
+const REVIEW: Duration = Duration::from_secs(1);
+
+/// One piece of work on one slot, done by one task, which takes the resource out of the slot for it.
 ///
 /// However the task ends, the slot comes back: an errand dropped unfinished, because the manager
-/// panicked or the runtime went away, destroys the resource and vacates the slot.
+/// panicked or the runtime went away, destroys the resource and vacates the slot. If the slot was taken
+/// from it meanwhile, because its runtime stood still, it only destroys the resource.
 pub(crate) struct Errand<M: Manager> {
     shared: Arc<Shared<M>>,
-    ticket: Option<Ticket>,
-    epoch: u64,
+    /// `None` once the slot has been given up.
+    engagement: Option<Engagement>,
+    item: Option<Item<M::Resource>>,
 }
 
 /// The manager's answer, unless its time ran out.
 struct Late;
 
 impl<M: Manager> Errand<M> {
-    pub(crate) fn new(shared: &Arc<Shared<M>>, ticket: Ticket) -> Self {
+    pub(crate) fn new(
+        shared: &Arc<Shared<M>>,
+        engagement: Engagement,
+        item: Option<Item<M::Resource>>,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
-            ticket: Some(ticket),
-            epoch: shared.keeper_epoch.load(Ordering::Acquire),
+            engagement: Some(engagement),
+            item,
         }
     }
 
     /// Creates a resource, again and again while somebody wants one.
-    pub(crate) async fn connect(self) {
+    pub(crate) async fn connect(mut self) {
         let shared = Arc::clone(&self.shared);
+        let limit = shared.settings.connect_timeout;
         while self.wait_for_gate().await {
+            let Some(allotment) = self.wait_for_allotment().await else {
+                break;
+            };
             let start = shared.settings.clock.now();
             let generation = shared.generation.load(Ordering::Acquire);
-            match within(
-                &shared,
-                shared.settings.connect_timeout,
-                shared.manager.create(),
-            )
-            .await
-            {
+            match within(&shared, limit, shared.manager.create()).await {
                 Ok(Ok(resource)) => {
                     let now = shared.settings.clock.now();
                     shared.counters.create.record_between(start, now);
                     let limits = &shared.settings.limits;
                     let record = Record::new(limits, now, generation, fastrand::f64());
-                    return self.install(Item { resource, record });
+                    self.item = Some(Item {
+                        resource,
+                        record,
+                        allotment,
+                    });
+                    shared.note_success();
+                    return self.hand_on();
                 }
                 Ok(Err(error)) => shared.note_failure(Some(error)),
                 Err(Late) => shared.note_failure(None),
@@ -66,22 +81,14 @@ impl<M: Manager> Errand<M> {
     pub(crate) async fn check(mut self) {
         let shared = Arc::clone(&self.shared);
         let start = shared.settings.clock.now();
-        let limit = shared.settings.check_timeout;
-        let passed = match &mut self.ticket {
-            Some(ticket) => {
-                let resource = &mut shared.item_mut(ticket).resource;
-                matches!(
-                    within(&shared, limit, shared.manager.check(resource)).await,
-                    Ok(Ok(()))
-                )
-            }
-            None => false,
+        let Some(item) = &mut self.item else {
+            return self.vacate();
         };
-        shared
-            .counters
-            .check
-            .record_between(start, shared.settings.clock.now());
-        if passed {
+        let checking = shared.manager.check(&mut item.resource);
+        let outcome = within(&shared, shared.settings.check_timeout, checking).await;
+        let now = shared.settings.clock.now();
+        shared.counters.check.record_between(start, now);
+        if matches!(outcome, Ok(Ok(()))) {
             self.hand_on();
         } else {
             shared.suspect_idle(start);
@@ -92,14 +99,11 @@ impl<M: Manager> Errand<M> {
     /// Cleans what a holder left behind.
     pub(crate) async fn reset(mut self) {
         let shared = Arc::clone(&self.shared);
-        let limit = shared.settings.reset_timeout;
-        let fate = match &mut self.ticket {
-            Some(ticket) => {
-                let resource = &mut shared.item_mut(ticket).resource;
-                within(&shared, limit, shared.manager.reset(resource)).await
-            }
-            None => return,
+        let Some(item) = &mut self.item else {
+            return self.vacate();
         };
+        let cleaning = shared.manager.reset(&mut item.resource);
+        let fate = within(&shared, shared.settings.reset_timeout, cleaning).await;
         if matches!(fate, Ok(Ok(Fate::Keep))) {
             self.hand_on();
         } else {
@@ -110,33 +114,29 @@ impl<M: Manager> Errand<M> {
     /// Ends a healthy resource. The slot counts as taken until the manager is done.
     pub(crate) async fn close(mut self, reason: CloseReason) {
         let shared = Arc::clone(&self.shared);
-        if let Some(ticket) = &mut self.ticket
-            && let Some(item) = shared.slots.open_mut(ticket).take()
-        {
+        if let Some(item) = self.item.take() {
             shared.counters.count_closed(reason);
             let closing = shared.manager.close(item.resource);
             let _late = within(&shared, shared.settings.close_timeout, closing).await;
+            drop(item.allotment);
         }
         self.vacate();
     }
 
     /// Drops a resource that is good for nothing.
     pub(crate) fn destroy(mut self, reason: CloseReason) {
-        if let Some(ticket) = &mut self.ticket {
-            self.shared.destroy(ticket, reason);
-        }
+        self.shared.destroy(self.item.take(), reason);
         self.vacate();
     }
 
-    /// Waits until creating may be tried. `false` when nobody wants a resource any more.
-    async fn wait_for_gate(&self) -> bool {
+    /// Waits until creating may be tried. `false` when nobody wants a resource any more. Exclusive, because
+    /// a future that shares the errand could not be sent if the resource is not `Sync`.
+    async fn wait_for_gate(&mut self) -> bool {
         let shared = &self.shared;
         let (gate, hopeless) = {
             let roster = shared.roster.lock();
-            (
-                roster.gate,
-                roster.last_error.clone().filter(|_| roster.hopeless),
-            )
+            let error = roster.last_error.clone();
+            (roster.gate, error.filter(|_| roster.hopeless))
         };
         if shared.settings.clock.now() < gate {
             if let Some(error) = hopeless {
@@ -150,59 +150,92 @@ impl<M: Manager> Errand<M> {
         self.is_wanted()
     }
 
-    /// Whether the resource of this errand, one of those connecting, would have a use.
-    fn is_wanted(&self) -> bool {
-        let others = self.shared.count(Stage::Connecting).saturating_sub(1);
-        self.shared.wants_more(others)
+    /// Waits for room in the budget that the pool shares with others. `None` when nobody wants a resource
+    /// any more.
+    async fn wait_for_allotment(&mut self) -> Option<Allotment> {
+        let shared = Arc::clone(&self.shared);
+        let Some(budget) = &shared.settings.budget else {
+            return Some(Allotment::default());
+        };
+        let allotment = budget.allot();
+        tokio::pin!(allotment);
+        loop {
+            tokio::select! {
+                biased;
+                allotment = &mut allotment => return Some(allotment),
+                () = shared.settings.clock.sleep(REVIEW) => {}
+            }
+            if !self.is_wanted() {
+                return None;
+            }
+        }
     }
 
-    fn install(mut self, item: Item<M::Resource>) {
-        self.shared.note_success();
-        if let Some(ticket) = &mut self.ticket {
-            *self.shared.slots.open_mut(ticket) = Some(item);
-        }
-        self.hand_on();
+    /// Whether the resource of this errand, one of those connecting, would have a use.
+    fn is_wanted(&self) -> bool {
+        let engagement = self.engagement;
+        let is_engaged =
+            engagement.is_some_and(|engagement| self.shared.roster.lock().is_engaged(engagement));
+        let others = self.shared.count(Stage::Connecting).saturating_sub(1);
+        is_engaged && self.shared.wants_more(others)
     }
 
     /// Hands on a resource that has just proven itself.
     fn hand_on(mut self) {
-        if let Some(mut ticket) = self.ticket.take() {
-            let shared = &self.shared;
-            let now = shared.settings.clock.now();
-            let record = &mut shared.item_mut(&mut ticket).record;
-            record.tainted = false;
-            record.proven = now;
-            record.taken = now;
-            let (retires, _) = record.retirement(&shared.settings.limits, true);
-            shared.gauges[ticket.index()].set_retires(retires.as_nanos());
-            shared.hand_on(ticket);
-            shared.signal.notify_one();
-        }
+        let Some(mut ticket) = self.release() else {
+            self.shared
+                .destroy(self.item.take(), CloseReason::RuntimeLost);
+            return;
+        };
+        let shared = &self.shared;
+        *shared.slots.open_mut(&mut ticket) = self.item.take();
+        let now = shared.settings.clock.now();
+        let record = &mut shared.item_mut(&mut ticket).record;
+        record.tainted = false;
+        record.proven = now;
+        record.taken = now;
+        let (retires, _) = record.retirement(&shared.settings.limits, true);
+        shared.gauges[ticket.index()].set_retires(retires.as_nanos());
+        shared.hand_on(ticket);
+        shared.seat.ring();
     }
 
     fn vacate(mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.release() {
             self.shared.vacate(ticket);
         }
+    }
+
+    /// The slot's ticket, unless it was taken away.
+    fn release(&mut self) -> Option<Ticket> {
+        let engagement = self.engagement.take()?;
+        self.shared.roster.lock().release(engagement)
     }
 }
 
 impl<M: Manager> Drop for Errand<M> {
     fn drop(&mut self) {
-        let Some(mut ticket) = self.ticket.take() else {
+        let Some(engagement) = self.engagement else {
             return;
         };
-        if self.shared.slots.open(&ticket).is_some() {
-            self.shared.destroy(&mut ticket, CloseReason::Broken);
-        }
-        let was_connecting = self.shared.gauges[ticket.index()].stage() == Stage::Connecting;
         let panicked = std::thread::panicking();
-        if panicked && was_connecting {
-            self.shared.note_failure(None);
+        let reason = if panicked {
+            CloseReason::Broken
+        } else {
+            CloseReason::RuntimeLost
+        };
+        if let Some(item) = self.item.take() {
+            self.shared.destroy(Some(item), reason);
         }
-        self.shared.vacate(ticket);
+        if let Some(ticket) = self.release() {
+            let gauge = &self.shared.gauges[engagement.slot];
+            if panicked && gauge.stage() == Stage::Connecting {
+                self.shared.note_failure(None);
+            }
+            self.shared.vacate(ticket);
+        }
         if !panicked {
-            self.shared.runtime_lost(self.epoch);
+            self.shared.runtime_lost(engagement.epoch);
         }
     }
 }

@@ -29,6 +29,20 @@ pub enum PoolError<E: Error + 'static> {
         /// The pool at that time.
         status: Status,
     },
+    /// Everybody who could return a resource would be waiting for one, the caller included. Told only if
+    /// [`refuse_circles`](crate::PoolBuilder::refuse_circles) asks for it.
+    #[error(
+        "the caller holds {held} and everybody else who could return one waits, too ({status})"
+    )]
+    Circle {
+        /// How many resources the caller's task holds.
+        held: usize,
+        /// The pool at that time.
+        status: Status,
+    },
+    /// The pool is suspended, and the caller would not wait.
+    #[error("the pool is suspended")]
+    Suspended,
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
@@ -59,6 +73,9 @@ pub struct Elapsed<E> {
     pub waited: Duration,
     /// The pool at that time.
     pub status: Status,
+    /// How many resources the caller's own task held meanwhile. If that is all there may be, it waited for
+    /// itself.
+    pub held: usize,
     /// The last failure to create a resource since the last success.
     pub last_error: Option<Arc<E>>,
 }
@@ -73,6 +90,8 @@ pub enum Phase {
     Connect,
     /// For an idle resource to be checked.
     Check,
+    /// For the pool to be resumed.
+    Suspension,
 }
 
 impl<E: Error + 'static> PoolError<E> {
@@ -81,7 +100,11 @@ impl<E: Error + 'static> PoolError<E> {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Timeout(_) | Self::Exhausted(_) | Self::QueueFull(_) | Self::Shed { .. }
+            Self::Timeout(_)
+                | Self::Exhausted(_)
+                | Self::QueueFull(_)
+                | Self::Shed { .. }
+                | Self::Suspended
         )
     }
 
@@ -102,6 +125,7 @@ impl fmt::Display for Phase {
             Self::Queue => "a resource to be returned",
             Self::Connect => "a resource to be created",
             Self::Check => "an idle resource to be checked",
+            Self::Suspension => "the pool to be resumed",
         })
     }
 }
@@ -112,14 +136,48 @@ impl<E> fmt::Display for Elapsed<E> {
             phase,
             waited,
             status,
+            held,
             ..
         } = self;
-        write!(f, "waited {waited:.1?} for {phase} ({status})")
+        write!(f, "waited {waited:.1?} for {phase} ({status})")?;
+        if *held > 0 {
+            write!(f, ", of which the caller itself holds {held}")?;
+        }
+        Ok(())
     }
 }
 
 impl<E: Error + 'static> Error for Elapsed<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.last_error.as_deref().map(|error| error as _)
+    }
+}
+
+/// Why a job of a pool of workers has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// As many as may wait already do. The job was not started.
+    #[error("the queue is full")]
+    Full,
+    /// No worker was free in time. The job was not started and never will be.
+    #[error("no worker was free in time")]
+    Expired,
+    /// The pool is being drained. The job was not started.
+    #[error("the pool takes no more jobs")]
+    Closed,
+    /// The job panicked, or its runtime went away while it ran.
+    #[error("the job panicked or was lost")]
+    Panicked,
+    /// Jobs run in a tokio runtime, and the caller is in none.
+    #[error("no tokio runtime runs that could run the job")]
+    NoRuntime,
+}
+
+impl JobError {
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Full | Self::Expired)
     }
 }

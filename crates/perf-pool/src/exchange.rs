@@ -228,6 +228,29 @@ impl<F> Exchange<F> {
         self.idle.drain()
     }
 
+    /// Hands out nothing until [`Exchange::resume`]; returns become idle, and whoever comes waits.
+    pub fn suspend(&self) {
+        let _queue = self.queue.lock();
+        self.idle.suspend();
+    }
+
+    /// Ends a suspension. What became idle meanwhile is the caller's, to be offered to those who wait.
+    pub fn resume(&self) -> Vec<Ticket> {
+        let _queue = self.queue.lock();
+        let idle = self.idle.drain();
+        self.idle.resume();
+        idle
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.idle.is_suspended()
+    }
+
+    /// Who waits, by the number that each gave.
+    pub fn waiting_callers(&self) -> Vec<u64> {
+        self.queue.lock().waiters.callers()
+    }
+
     /// Takes everything idle, the most recently used first.
     pub fn drain(&self) -> Vec<Ticket> {
         self.idle.drain()
@@ -256,6 +279,10 @@ impl<F> Exchange<F> {
         loop {
             if self.idle.is_closed() {
                 result = Err(ticket);
+                break;
+            }
+            if self.idle.is_suspended() {
+                result = self.idle.push_past_waiters(ticket);
                 break;
             }
             if let Some(outcome) = self.impatience_of_first(&queue, now) {

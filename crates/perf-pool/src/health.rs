@@ -55,10 +55,14 @@ pub enum CloseReason {
     Detached,
     /// The pool was closed.
     PoolClosed,
+    /// The pool was made smaller, or more came back than it keeps idle.
+    Surplus,
+    /// The runtime that drove its I/O has gone or stands still.
+    RuntimeLost,
 }
 
 impl CloseReason {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Lifetime,
         Self::Idle,
         Self::Uses,
@@ -68,6 +72,8 @@ impl CloseReason {
         Self::ResetFailed,
         Self::Detached,
         Self::PoolClosed,
+        Self::Surplus,
+        Self::RuntimeLost,
     ];
 
     /// Its name in figures, in `snake_case`.
@@ -83,6 +89,8 @@ impl CloseReason {
             Self::ResetFailed => "reset_failed",
             Self::Detached => "detached",
             Self::PoolClosed => "pool_closed",
+            Self::Surplus => "surplus",
+            Self::RuntimeLost => "runtime_lost",
         }
     }
 
@@ -90,7 +98,11 @@ impl CloseReason {
     pub(crate) const fn is_healthy(self) -> bool {
         !matches!(
             self,
-            Self::Broken | Self::CheckFailed | Self::ResetFailed | Self::Detached
+            Self::Broken
+                | Self::CheckFailed
+                | Self::ResetFailed
+                | Self::Detached
+                | Self::RuntimeLost
         )
     }
 }

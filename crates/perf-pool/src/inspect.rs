@@ -18,6 +18,9 @@ impl<M: Manager> Inspect for Shared<M> {
         if self.exchange.is_closed() {
             return Health::Unhealthy("closed".into());
         }
+        if self.exchange.is_suspended() {
+            return Health::Degraded("suspended".into());
+        }
         let last_error = self.roster.lock().last_error.clone();
         match last_error {
             None => Health::Healthy,
@@ -42,11 +45,14 @@ impl<M: Manager> Inspect for Shared<M> {
         samples.extend([
             Sample::gauge("max_size", status.max_size as f64),
             Sample::gauge("waiting", status.waiting as f64),
+            Sample::gauge("suspended", f64::from(u8::from(status.suspended))),
             Sample::counter("acquired", metrics.acquired),
             Sample::counter("timeouts", metrics.timeouts),
             Sample::counter("refused", metrics.refused),
             Sample::counter("shed", metrics.shed),
             Sample::counter("create_failures", metrics.create_failures),
+            Sample::counter("leaks", metrics.leaks),
+            Sample::counter("takeovers", metrics.takeovers),
             Sample::histogram("wait_seconds", metrics.wait),
             Sample::histogram("hold_seconds", metrics.hold),
             Sample::histogram("create_seconds", metrics.create),

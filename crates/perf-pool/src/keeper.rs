@@ -7,17 +7,22 @@
 //! need no timer of their own, and retires idle resources.
 //!
 //! The keeper starts in the runtime of the first acquire that has to wait. When that runtime goes, so do
-//! the keeper and the sockets; the waiters are woken, and the first of another runtime starts it anew. A
-//! runtime that is kept but not driven stops the keeper unseen. So a wait in any other runtime has a timer
-//! after all and ends overdue waits itself: limits hold, though nothing is created until the keeper's
-//! runtime runs again.
+//! the keeper and the sockets; the waiters are woken, and the first of another runtime starts it anew.
+//!
+//! A runtime that is kept but not driven stops the keeper unseen. So a wait in any other runtime has a
+//! timer after all. It rings for the keeper, and if that gives no sign of life within the limit of a check, the
+//! waiter's own runtime takes over: a keeper of a new epoch starts there, the old one's errands lose their slots,
+//! and whatever the old runtime drove counts as lost. What its tasks bring if it is ever driven again is dropped.
 
 use crate::errand::Errand;
 use crate::error::PoolError;
 use crate::exchange::Ticket;
 use crate::health::CloseReason;
+use crate::holder::task_of;
 use crate::manager::Manager;
-use crate::shared::{Chore, Refusal, Shared};
+use crate::roster::Chore;
+use crate::seat::{Heartbeat, Tenure};
+use crate::shared::{Refusal, Shared};
 use crate::status::Stage;
 use perf_core::Moment;
 use std::sync::atomic::Ordering;
@@ -31,7 +36,7 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// Held by the keeper; dropped early only together with its runtime, or in a panic.
 struct Lease<M: Manager> {
     shared: Weak<Shared<M>>,
-    epoch: u64,
+    tenure: Tenure,
 }
 
 impl<M: Manager> Drop for Lease<M> {
@@ -41,7 +46,7 @@ impl<M: Manager> Drop for Lease<M> {
                 // The next keeper would end the same way: nobody is left to wait for one.
                 shared.exchange.refuse_all(|| Refusal::Panicked);
             }
-            shared.runtime_lost(self.epoch);
+            shared.runtime_lost(self.tenure.epoch);
         }
     }
 }
@@ -49,66 +54,108 @@ impl<M: Manager> Drop for Lease<M> {
 impl<M: Manager> Shared<M> {
     /// Starts the keeper in the caller's runtime unless it runs.
     pub(crate) fn ensure_keeper(self: &Arc<Self>) -> Result<(), PoolError<M::Error>> {
-        if self.keeper_runs.load(Ordering::Acquire) {
+        if self.seat.is_taken() {
             return Ok(());
         }
         let runtime = Handle::try_current().map_err(|_| PoolError::NoRuntime)?;
-        if self.keeper_runs.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        *self.keeper_home.lock() = Some(runtime.id());
-        let epoch = self.keeper_epoch.fetch_add(1, Ordering::AcqRel) + 1;
-        let lease = Lease {
-            shared: Arc::downgrade(self),
-            epoch,
+        let claimed = {
+            let _roster = self.roster.lock();
+            self.seat.claim(runtime.id())
         };
-        runtime.spawn(keep(lease));
+        let Some(tenure) = claimed else {
+            return Ok(());
+        };
+        self.start_keeper(&runtime, tenure);
         // A runtime that is shutting down drops what is spawned on it at once, and the lease with it.
-        if self.keeper_runs.load(Ordering::Acquire) {
+        if self.seat.is_taken() {
             Ok(())
         } else {
             Err(PoolError::NoRuntime)
         }
     }
 
-    /// Whether the caller is in another runtime than the keeper. Outside any it has no timer to use.
-    pub(crate) fn keeper_is_elsewhere(&self) -> bool {
-        Handle::try_current().is_ok_and(|here| *self.keeper_home.lock() != Some(here.id()))
+    /// Moves the keeper to the caller's runtime if it has not moved on since `seen`. Whether it did.
+    pub(crate) fn take_over(self: &Arc<Self>, seen: Heartbeat) -> bool {
+        let Ok(runtime) = Handle::try_current() else {
+            return false;
+        };
+        let mut roster = self.roster.lock();
+        let Some(tenure) = self.seat.seize(runtime.id(), seen) else {
+            return false;
+        };
+        for slot in roster.dismiss_all() {
+            self.gauges[slot].set_stage(Stage::Vacant);
+        }
+        self.note_lost_resources();
+        self.note_limit(&roster);
+        drop(roster);
+        self.counters.takeovers.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            pool = %self.settings.name,
+            "the runtime that did the pool's work stands still; another takes over"
+        );
+        self.start_keeper(&runtime, tenure);
+        self.vacated.notify_waiters();
+        self.exchange.rouse();
+        true
     }
 
-    /// Wakes the keeper if a slot is free for a new resource, or `urgent` says so.
+    fn start_keeper(self: &Arc<Self>, runtime: &Handle, tenure: Tenure) {
+        let lease = Lease {
+            shared: Arc::downgrade(self),
+            tenure,
+        };
+        runtime.spawn(keep(lease));
+    }
+
+    /// Rings for the keeper. What it has done by now is to be shown to [`Shared::take_over`] later.
+    pub(crate) fn ring(&self) -> Heartbeat {
+        let heartbeat = self.seat.heartbeat();
+        self.seat.ring();
+        heartbeat
+    }
+
+    /// Whether the caller is in another runtime than the keeper. Outside any it has no timer to use.
+    pub(crate) fn keeper_is_elsewhere(&self) -> bool {
+        Handle::try_current().is_ok_and(|here| self.seat.is_outside(here.id()))
+    }
+
+    /// Wakes the keeper if there is room for a new resource, or `urgent` says so.
     pub(crate) fn announce_demand(&self, urgent: bool) {
-        if urgent || self.vacancies.load(Ordering::Relaxed) > 0 {
-            self.signal.notify_one();
+        if urgent || self.room.load(Ordering::Relaxed) > 0 {
+            self.seat.ring();
         }
     }
 
     /// Called when tasks of keeper `epoch` were dropped unfinished: their runtime has gone, and with
     /// it every socket that it drove.
     pub(crate) fn runtime_lost(&self, epoch: u64) {
-        if self.keeper_epoch.load(Ordering::Acquire) == epoch
-            && self.keeper_runs.swap(false, Ordering::AcqRel)
-        {
-            self.generation.fetch_add(1, Ordering::AcqRel);
+        if self.seat.leave(epoch) {
+            self.note_lost_resources();
         }
         self.exchange.rouse();
     }
 
-    /// One round of the keeper. Returns when the next one is due.
-    fn tend(self: &Arc<Self>) -> Moment {
+    /// Begins a generation without those whose runtime is lost.
+    fn note_lost_resources(&self) {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        self.lost_generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// One round of the keeper `epoch`. Returns when the next one is due; `None` once it was replaced.
+    fn tend(self: &Arc<Self>, epoch: u64) -> Option<Moment> {
+        self.seat.beat();
         let now = self.settings.clock.now();
         let next_sweep = self.exchange.sweep(now);
         let next_retirement = self.retire_idle(now);
-        self.start_chores();
-        self.start_connecting();
-        next_sweep.min(next_retirement)
+        let next_report = self.report_leaks(now);
+        self.start_chores(epoch);
+        self.start_connecting(epoch);
+        (self.seat.epoch() == epoch).then(|| next_sweep.min(next_retirement).min(next_report))
     }
 
-    fn start_chores(self: &Arc<Self>) {
-        // Collected, so that the roster keeps its capacity and a guard's drop never allocates.
-        let chores: Vec<_> = self.roster.lock().chores.drain(..).collect();
-        for (ticket, chore) in chores {
-            let errand = Errand::new(self, ticket);
+    fn start_chores(self: &Arc<Self>, epoch: u64) {
+        for (errand, chore) in self.engage_for_chores(epoch) {
             match chore {
                 Chore::Check | Chore::Suspect => tokio::spawn(errand.check()),
                 Chore::Reset => tokio::spawn(errand.reset()),
@@ -121,27 +168,47 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    /// An errand for each chore, unless the keeper of `epoch` has been replaced.
+    fn engage_for_chores(self: &Arc<Self>, epoch: u64) -> Vec<(Errand<M>, Chore)> {
+        let mut roster = self.roster.lock();
+        if self.seat.epoch() != epoch {
+            return Vec::new();
+        }
+        // Collected, so that the roster keeps its capacity and a guard's drop never allocates.
+        let chores: Vec<_> = roster.chores.drain(..).collect();
+        let engage = |(mut ticket, chore): (Ticket, Chore)| {
+            let item = self.slots.open_mut(&mut ticket).take();
+            let engagement = roster.engage(ticket, epoch);
+            (Errand::new(self, engagement, item), chore)
+        };
+        chores.into_iter().map(engage).collect()
+    }
+
     /// Creates as many resources as are missing: one for each waiter that no other errand will serve,
     /// and up to the minimum of idle ones.
-    fn start_connecting(self: &Arc<Self>) {
+    fn start_connecting(self: &Arc<Self>, epoch: u64) {
         loop {
             let connecting = self.count(Stage::Connecting);
             if connecting >= self.settings.max_connecting || !self.wants_more(connecting) {
                 return;
             }
-            let Some(ticket) = self.take_vacancy() else {
+            let Some(errand) = self.engage_to_connect(epoch) else {
                 return;
             };
-            self.gauges[ticket.index()].set_stage(Stage::Connecting);
-            tokio::spawn(Errand::new(self, ticket).connect());
+            tokio::spawn(errand.connect());
         }
     }
 
-    fn take_vacancy(&self) -> Option<Ticket> {
+    fn engage_to_connect(self: &Arc<Self>, epoch: u64) -> Option<Errand<M>> {
         let mut roster = self.roster.lock();
-        let ticket = roster.vacant.pop();
-        self.vacancies.store(roster.vacant.len(), Ordering::Relaxed);
-        ticket
+        if self.seat.epoch() != epoch {
+            return None;
+        }
+        let ticket = roster.take_vacant()?;
+        self.gauges[ticket.index()].set_stage(Stage::Connecting);
+        self.note_occupancy(&roster);
+        let engagement = roster.engage(ticket, epoch);
+        Some(Errand::new(self, engagement, None))
     }
 
     /// Whether one more resource would have a use beside the `connecting` ones and those that will
@@ -149,6 +216,7 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn wants_more(&self, connecting: usize) -> bool {
         let coming = connecting + self.count(Stage::Checking);
         !self.exchange.is_closed()
+            && !self.exchange.is_suspended()
             && (self.exchange.waiting() > coming
                 || self.count(Stage::Idle) + coming < self.settings.min_idle)
     }
@@ -169,6 +237,44 @@ impl<M: Manager> Shared<M> {
             _ => Some(Moment::from_nanos(gauge.retires()).max(now.saturating_add(RECHECK))),
         });
         next.min().unwrap_or(Moment::NEVER)
+    }
+
+    /// Reports who holds a resource for longer than holders should, once each. Returns when to look
+    /// again.
+    fn report_leaks(&self, now: Moment) -> Moment {
+        let Some(limit) = self.settings.leak_after else {
+            return Moment::NEVER;
+        };
+        let mut next = now.saturating_add(limit);
+        for gauge in &self.gauges {
+            let Some((location, caller, taken)) = gauge.holder() else {
+                continue;
+            };
+            let due = taken.saturating_add(limit);
+            if due > now {
+                next = next.min(due);
+            } else if gauge.mark_leaked(self.settings.replaces_leaked) {
+                self.counters.leaks.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    pool = %self.settings.name,
+                    %location,
+                    held = ?now.since(taken),
+                    task = task_of(caller),
+                    "a resource has not been returned for long"
+                );
+                self.replace_leaked();
+            }
+        }
+        next
+    }
+
+    /// Makes room for one more in place of a resource whose holder was reported.
+    fn replace_leaked(&self) {
+        if self.settings.replaces_leaked {
+            let mut roster = self.roster.lock();
+            roster.replaced += 1;
+            self.note_limit(&roster);
+        }
     }
 
     /// Takes everything idle and puts back what may stay. Whoever acquires meanwhile waits in line and
@@ -206,23 +312,18 @@ impl<M: Manager> Shared<M> {
 }
 
 async fn keep<M: Manager>(lease: Lease<M>) {
-    let Some(signal) = lease
-        .shared
-        .upgrade()
-        .map(|shared| Arc::clone(&shared.signal))
-    else {
-        return;
-    };
     loop {
         // Held only during the round: a sleeping keeper keeps no pool alive.
         let Some(shared) = lease.shared.upgrade() else {
             return;
         };
-        let next = shared.tend();
+        let Some(next) = shared.tend(lease.tenure.epoch) else {
+            return;
+        };
         let pause = shared.settings.clock.sleep_until(next);
         drop(shared);
         tokio::select! {
-            () = signal.notified() => {}
+            () = lease.tenure.signal.notified() => {}
             () = pause => {}
         }
     }

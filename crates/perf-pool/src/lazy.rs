@@ -99,6 +99,14 @@ where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = Result<T, E>> + Send + 'static,
     {
+        Self::on_clock(make, backoff, Arc::new(clock))
+    }
+
+    pub(crate) fn on_clock<F, A>(make: F, backoff: Backoff, clock: Arc<dyn Clock>) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<T, E>> + Send + 'static,
+    {
         let state = State {
             value: None,
             run: 0,
@@ -113,7 +121,7 @@ where
                 state: Mutex::new(state),
                 changed: Notify::new(),
                 backoff,
-                clock: Arc::new(clock),
+                clock,
             }),
         }
     }
@@ -145,23 +153,12 @@ where
         }
     }
 
-    /// The value if it has been made.
-    #[must_use]
-    pub fn peek(&self) -> Option<Arc<T>> {
-        self.shared.state.lock().value.clone()
-    }
-
-    /// Forgets the value, or the run that is making it: the next caller has it made anew. Whoever holds
-    /// the old one keeps it.
-    pub fn reset(&self) {
-        let mut state = self.shared.state.lock();
-        state.run += 1;
-        state.value = None;
-        state.is_running = false;
-        state.failure = None;
-        state.retry = Moment::ORIGIN;
-        drop(state);
-        self.shared.changed.notify_waiters();
+    /// Has the value made, if need be, without waiting for it.
+    pub(crate) fn start(&self) -> Result<(), LazyError<E>>
+    where
+        E: Error + 'static,
+    {
+        self.look(&mut None).map(drop)
     }
 
     /// One look at the state, which starts a run where one is due. `awaited` is the run that the caller
@@ -198,6 +195,77 @@ where
     }
 }
 
+impl<T, E> AsyncLazy<T, E> {
+    /// The value if it has been made.
+    #[must_use]
+    pub fn peek(&self) -> Option<Arc<T>> {
+        self.shared.state.lock().value.clone()
+    }
+
+    /// Forgets the value, or the run that is making it: the next caller has it made anew. Whoever holds
+    /// the old one keeps it.
+    pub fn reset(&self) {
+        self.shared.state.lock().forget();
+        self.shared.changed.notify_waiters();
+    }
+
+    /// As [`AsyncLazy::reset`], but only if the value is still `outdated`: of many callers who find the
+    /// same value useless, one has it made anew. Whether this was the one.
+    ///
+    /// ```
+    /// use perf_pool::AsyncLazy;
+    /// use std::io;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lazy = AsyncLazy::new(async || io::Result::Ok(String::from("a token")));
+    /// let outdated = lazy.get().await?;
+    /// assert!(lazy.reset_if(&outdated));
+    /// let renewed = lazy.get().await?;
+    /// assert!(!lazy.reset_if(&outdated));
+    /// assert_eq!(lazy.peek(), Some(renewed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset_if(&self, outdated: &Arc<T>) -> bool {
+        let mut state = self.shared.state.lock();
+        let current = state.value.as_ref();
+        if !current.is_some_and(|value| Arc::ptr_eq(value, outdated)) {
+            return false;
+        }
+        state.forget();
+        drop(state);
+        self.shared.changed.notify_waiters();
+        true
+    }
+
+    /// When the next run may start after a failure.
+    pub(crate) fn retry(&self) -> Moment {
+        self.shared.state.lock().retry
+    }
+
+    /// The last failure since the last success.
+    pub(crate) fn failure(&self) -> Option<Arc<E>> {
+        let state = self.shared.state.lock();
+        let failure = state.failure.as_ref();
+        failure.map(|(_, error)| Arc::clone(error))
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.shared.state.lock().is_running
+    }
+}
+
+impl<T, E> State<T, E> {
+    fn forget(&mut self) {
+        self.run += 1;
+        self.value = None;
+        self.is_running = false;
+        self.failure = None;
+        self.retry = Moment::ORIGIN;
+    }
+}
+
 /// One run of the initialiser. Dropped unfinished, by a panic or a lost runtime, it lets another start.
 struct Run<T, E> {
     shared: Arc<Shared<T, E>>,
@@ -216,6 +284,7 @@ impl<T, E> Run<T, E> {
         match outcome {
             Ok(value) => {
                 state.value = Some(Arc::new(value));
+                state.failure = None;
                 state.delays = shared.backoff.delays(fastrand::Rng::new());
             }
             Err(error) => {

@@ -1,10 +1,14 @@
 //! What a pool must know about the resources it holds.
 
 mod closures;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod harden;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -15,10 +19,14 @@ use std::error::Error;
 use std::future::{Future, ready};
 
 pub use closures::{FromFn, from_fn};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub use harden::harden;
 #[cfg(feature = "mysql")]
 pub use mysql::MySqlManager;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresManager;
+#[cfg(feature = "redis")]
+pub use redis::RedisManager;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use sql::SqlManager;
 #[cfg(feature = "sqlite")]

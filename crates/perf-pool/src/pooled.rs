@@ -1,10 +1,12 @@
 use crate::exchange::Ticket;
 use crate::health::CloseReason;
 use crate::manager::Manager;
-use crate::shared::{Chore, Item, Shared};
+use crate::roster::Chore;
+use crate::shared::{Item, Shared};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +39,12 @@ pub struct Meta {
 
 impl<M: Manager> Pooled<M> {
     #[inline]
-    pub(crate) fn new(pool: &Arc<Shared<M>>, ticket: Ticket) -> Self {
-        pool.lend(&ticket);
+    pub(crate) fn new(
+        pool: &Arc<Shared<M>>,
+        ticket: Ticket,
+        location: &'static Location<'static>,
+    ) -> Self {
+        pool.lend(&ticket, location);
         Self {
             pool: Arc::clone(pool),
             ticket: Some(ticket),
@@ -49,6 +55,7 @@ impl<M: Manager> Pooled<M> {
     /// Takes the resource out of the pool, which may create another in its place.
     pub fn detach(mut guard: Self) -> M::Resource {
         let mut ticket = guard.take_ticket();
+        guard.pool.end_hold(&ticket);
         let item = guard.pool.slots.open_mut(&mut ticket).take();
         guard.pool.counters.count_closed(CloseReason::Detached);
         guard.pool.vacate(ticket);
@@ -58,6 +65,7 @@ impl<M: Manager> Pooled<M> {
     /// Gives up the resource instead of returning it, because the holder knows that it is useless.
     pub fn discard(mut guard: Self) {
         let ticket = guard.take_ticket();
+        guard.pool.end_hold(&ticket);
         guard
             .pool
             .assign(ticket, Chore::Retire(CloseReason::Broken));
@@ -86,8 +94,13 @@ impl<M: Manager> Pooled<M> {
 
     /// The resource, for code that vouches for the state it leaves it in.
     #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-        allow(dead_code, reason = "only the SQL managers vouch")
+        not(any(
+            feature = "postgres",
+            feature = "mysql",
+            feature = "redis",
+            feature = "sqlite"
+        )),
+        allow(dead_code, reason = "only the managers of connections vouch")
     )]
     pub(crate) fn vouched(guard: &mut Self) -> &mut M::Resource {
         &mut guard.item_mut().resource

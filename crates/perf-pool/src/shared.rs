@@ -1,24 +1,25 @@
+use crate::budget::{Allotment, Budget, Tenant};
 use crate::builder::Settings;
 use crate::error::PoolError;
 use crate::exchange::{Exchange, Sighting, Slots, Ticket};
 use crate::health::{CloseReason, Fitness, Record};
+use crate::holder::{Holder, current_caller, task_of};
 use crate::manager::Manager;
+use crate::roster::{Chore, Roster};
+use crate::seat::Seat;
 use crate::status::{Counters, Gauge, Metrics, Stage, Status};
 use parking_lot::Mutex;
-use perf_core::Moment;
-use perf_core::backoff::Delays;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::runtime;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// What a pool, its guards and its tasks share.
 ///
 /// At any time each slot's ticket is in exactly one place: the exchange (idle, or granted to a waiter),
-/// a guard, the roster (vacant, or with a chore to be done), or a task. Counts are taken from the
-/// slots' gauges, which the holder of the ticket sets; no total is kept that could disagree with them.
+/// a guard, or the roster (vacant, with a chore to be done, or kept for the task that does it). Counts
+/// are taken from the slots' gauges, which the holder of the ticket sets; no total is kept that could
+/// disagree with them.
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) settings: Settings,
@@ -26,29 +27,37 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) slots: Slots<Option<Item<M::Resource>>>,
     pub(crate) gauges: Box<[Gauge]>,
     pub(crate) roster: Mutex<Roster<M::Error>>,
-    /// How many slots are vacant, to be read without the roster's lock.
-    pub(crate) vacancies: AtomicUsize,
+    /// How many more may be created now, and how many are too many: to be read without the roster's
+    /// lock.
+    pub(crate) room: AtomicUsize,
+    pub(crate) surplus: AtomicUsize,
+    /// The most there may be, to be read without the roster's lock.
+    pub(crate) limit: AtomicUsize,
     /// Counts the calls of `invalidate_all` and the runtimes lost. A resource of an earlier generation
     /// is not handed out again.
     pub(crate) generation: AtomicU64,
+    /// The generation that began when a runtime was last lost: resources of earlier ones cannot be
+    /// closed politely.
+    pub(crate) lost_generation: AtomicU64,
+    /// How many resources were handed on while other pools of the budget waited.
+    pub(crate) scarce_turns: AtomicU64,
     /// The generation at which idle resources were last sorted out.
     pub(crate) sorted_generation: AtomicU64,
     pub(crate) counters: Counters,
-    /// Tells the keeper that there is something to do.
-    pub(crate) signal: Arc<Notify>,
-    pub(crate) keeper_runs: AtomicBool,
-    pub(crate) keeper_epoch: AtomicU64,
-    /// The runtime in which the keeper was last started.
-    pub(crate) keeper_home: Mutex<Option<runtime::Id>>,
+    pub(crate) seat: Seat,
     /// Tells those who close the pool that a slot has become vacant.
     pub(crate) vacated: Notify,
 }
+
+/// After how many turns a pool lets another one have a resource, if there are more pools than resources.
+const SCARCE_TURNS: u64 = 32;
 
 /// A resource and what is remembered of it.
 #[derive(Debug)]
 pub(crate) struct Item<R> {
     pub(crate) resource: R,
     pub(crate) record: Record,
+    pub(crate) allotment: Allotment,
 }
 
 /// Why everybody who waits is turned away.
@@ -57,32 +66,6 @@ pub(crate) enum Refusal<E> {
     Create(Arc<E>),
     Closed,
     Panicked,
-}
-
-/// Slots that nobody holds, and what the pool knows about creating more.
-#[derive(Debug)]
-pub(crate) struct Roster<E> {
-    pub(crate) vacant: Vec<Ticket>,
-    /// Slots whose resource needs work that only a task can do.
-    pub(crate) chores: Vec<(Ticket, Chore)>,
-    /// Before this no resource is created, because the last attempts failed.
-    pub(crate) gate: Moment,
-    pub(crate) delays: Delays<'static>,
-    /// The longest of the delays so far, for the attempts that come after their end.
-    pub(crate) longest: Duration,
-    pub(crate) last_error: Option<Arc<E>>,
-    /// Whether the last failure was permanent.
-    pub(crate) hopeless: bool,
-}
-
-/// What a resource needs before somebody else may have it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Chore {
-    Check,
-    /// To check it without hoping for much.
-    Suspect,
-    Reset,
-    Retire(CloseReason),
 }
 
 /// What a look at the idle resources found.
@@ -119,15 +102,17 @@ impl<M: Manager> Shared<M> {
 
     /// Marks a slot as held.
     #[inline]
-    pub(crate) fn lend(&self, ticket: &Ticket) {
+    pub(crate) fn lend(&self, ticket: &Ticket, location: &'static Location<'static>) {
         let gauge = &self.gauges[ticket.index()];
         gauge.set_stage(Stage::InUse);
         gauge.count_served();
+        gauge.set_holder(location, current_caller(), self.item(ticket).record.taken);
     }
 
     /// Takes a slot back from its holder. Neither blocks on I/O nor panics nor spawns.
     #[inline]
     pub(crate) fn give_back(&self, mut ticket: Ticket) {
+        self.end_hold(&ticket);
         let now = self.settings.stamps.now();
         let generation = self.generation.load(Ordering::Acquire);
         let limits = &self.settings.limits;
@@ -157,35 +142,147 @@ impl<M: Manager> Shared<M> {
 
     /// Gives a usable resource to the first in line, or leaves it idle.
     #[inline]
-    pub(crate) fn hand_on(&self, ticket: Ticket) {
+    pub(crate) fn hand_on(&self, mut ticket: Ticket) {
+        if self.surplus.load(Ordering::Relaxed) > 0 {
+            match self.retire_surplus(ticket) {
+                Ok(()) => return,
+                Err(needed) => ticket = needed,
+            }
+        }
+        if let Some(budget) = &self.settings.budget
+            && budget.is_short()
+        {
+            return self.hand_on_within(budget, ticket);
+        }
+        self.offer(ticket);
+    }
+
+    #[inline]
+    fn offer(&self, ticket: Ticket) {
         self.gauges[ticket.index()].set_stage(Stage::Idle);
         if let Err(ticket) = self.exchange.offer(ticket, || self.settings.clock.now()) {
             self.assign(ticket, Chore::Retire(CloseReason::PoolClosed));
+        }
+        if let Some(max_idle) = self.settings.max_idle {
+            self.trim_idle(max_idle);
+        }
+    }
+
+    /// As [`Shared::hand_on`], for what was idle out of everybody's sight.
+    pub(crate) fn hand_on_if_fit(&self, mut ticket: Ticket) {
+        let now = self.settings.stamps.now();
+        let generation = self.generation.load(Ordering::Acquire);
+        let record = self.item_mut(&mut ticket).record;
+        match record.fitness_to_lend(&self.settings.limits, now, generation) {
+            Fitness::Ready => self.hand_on(ticket),
+            Fitness::Retire(reason) => self.assign(ticket, Chore::Retire(reason)),
+            Fitness::Check | Fitness::Reset => self.assign(ticket, Chore::Check),
         }
     }
 
     /// Leaves a slot to the keeper.
     #[cold]
     pub(crate) fn assign(&self, ticket: Ticket, chore: Chore) {
+        let chore = self.informed(chore, &ticket);
         let stage = match chore {
             Chore::Check | Chore::Reset => Stage::Checking,
             Chore::Suspect => Stage::Suspect,
             Chore::Retire(_) => Stage::Closing,
         };
+        let mut roster = self.roster.lock();
         self.gauges[ticket.index()].set_stage(stage);
-        self.roster.lock().chores.push((ticket, chore));
-        self.signal.notify_one();
+        roster.chores.push((ticket, chore));
+        self.note_occupancy(&roster);
+        drop(roster);
+        self.seat.ring();
     }
 
     /// Gives up a slot whose resource is gone already.
     pub(crate) fn vacate(&self, ticket: Ticket) {
-        self.gauges[ticket.index()].set_stage(Stage::Vacant);
         let mut roster = self.roster.lock();
-        roster.vacant.push(ticket);
-        self.vacancies.store(roster.vacant.len(), Ordering::Relaxed);
+        self.gauges[ticket.index()].set_stage(Stage::Vacant);
+        roster.put_vacant(ticket);
+        self.note_occupancy(&roster);
         drop(roster);
-        self.signal.notify_one();
+        self.seat.ring();
         self.vacated.notify_waiters();
+    }
+
+    /// Ends what is remembered of a holder, who is about to part with the slot.
+    #[inline]
+    pub(crate) fn end_hold(&self, ticket: &Ticket) {
+        if self.gauges[ticket.index()].end_hold() {
+            let mut roster = self.roster.lock();
+            roster.replaced = roster.replaced.saturating_sub(1);
+            self.note_limit(&roster);
+        }
+    }
+
+    /// Publishes how many more may be created, after a slot was filled or emptied.
+    pub(crate) fn note_occupancy(&self, roster: &Roster<M::Error>) {
+        self.room.store(roster.room(), Ordering::Relaxed);
+        if self.surplus.load(Ordering::Relaxed) > 0 {
+            self.note_limit(roster);
+        }
+    }
+
+    /// Publishes how many there are too many, after the limit was changed.
+    pub(crate) fn note_limit(&self, roster: &Roster<M::Error>) {
+        let surplus = self.live().saturating_sub(roster.limit + roster.replaced);
+        self.surplus.store(surplus, Ordering::Relaxed);
+        self.limit.store(roster.limit, Ordering::Relaxed);
+        self.room.store(roster.room(), Ordering::Relaxed);
+    }
+
+    /// Retires a resource because there are too many, or gives it back because there are not.
+    #[cold]
+    fn retire_surplus(&self, ticket: Ticket) -> Result<(), Ticket> {
+        let mut roster = self.roster.lock();
+        if self.surplus.load(Ordering::Relaxed) == 0 {
+            return Err(ticket);
+        }
+        self.gauges[ticket.index()].set_stage(Stage::Closing);
+        let chore = Chore::Retire(CloseReason::Surplus);
+        roster.chores.push((ticket, chore));
+        self.note_limit(&roster);
+        drop(roster);
+        self.seat.ring();
+        Ok(())
+    }
+
+    /// As [`Shared::hand_on`] while other pools wait for one to be closed: a return goes if there are more
+    /// than this pool's share, and now and then if not, even if somebody waits here. What would idle goes
+    /// anyway.
+    #[cold]
+    fn hand_on_within(&self, budget: &Budget, ticket: Ticket) {
+        let is_return = self.gauges[ticket.index()].stage() != Stage::Connecting;
+        let turns = self.scarce_turns.fetch_add(1, Ordering::Relaxed) + 1;
+        let has_its_share = self.existing() > budget.fair_share();
+        if is_return && (has_its_share || turns.is_multiple_of(SCARCE_TURNS)) {
+            self.assign(ticket, Chore::Retire(CloseReason::Surplus));
+        } else {
+            self.offer(ticket);
+            self.give_up_one();
+        }
+    }
+
+    /// Retires what has just been returned, or a sibling of it, if more are idle than may be.
+    fn trim_idle(&self, max_idle: usize) {
+        if self.count(Stage::Idle) > max_idle {
+            self.give_up_one();
+        }
+    }
+
+    /// The chore for the slot of `ticket`, where a resource without a runtime is no longer closed
+    /// politely.
+    fn informed(&self, chore: Chore, ticket: &Ticket) -> Chore {
+        let lost_generation = self.lost_generation.load(Ordering::Acquire);
+        match chore {
+            Chore::Retire(_) if self.item(ticket).record.generation < lost_generation => {
+                Chore::Retire(CloseReason::RuntimeLost)
+            }
+            chore => chore,
+        }
     }
 
     /// What lies in a slot that is not vacant.
@@ -204,8 +301,9 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn status(&self) -> Status {
         let mut status = Status {
-            max_size: self.gauges.len(),
+            max_size: self.limit.load(Ordering::Relaxed),
             waiting: self.exchange.waiting(),
+            suspended: self.exchange.is_suspended(),
             ..Status::default()
         };
         for gauge in &self.gauges {
@@ -229,6 +327,17 @@ impl<M: Manager> Shared<M> {
             .count()
     }
 
+    /// How many resources exist, but for those being closed.
+    fn existing(&self) -> usize {
+        self.live().saturating_sub(self.count(Stage::Connecting))
+    }
+
+    /// How many resources exist or are being created, but for those being closed.
+    fn live(&self) -> usize {
+        let is_live = |gauge: &&Gauge| !matches!(gauge.stage(), Stage::Vacant | Stage::Closing);
+        self.gauges.iter().filter(is_live).count()
+    }
+
     pub(crate) fn acquired(&self) -> u64 {
         self.gauges.iter().map(Gauge::served).sum()
     }
@@ -238,9 +347,43 @@ impl<M: Manager> Shared<M> {
         self.counters.metrics(self.acquired(), wait)
     }
 
+    /// Everybody who holds a resource now, whoever holds longest first.
+    pub(crate) fn holders(&self) -> Vec<Holder> {
+        let now = self.settings.stamps.now();
+        let holder = |gauge: &Gauge| {
+            let (location, caller, taken) = gauge.holder()?;
+            Some(Holder {
+                location,
+                task: task_of(caller),
+                held: now.since(taken),
+            })
+        };
+        let mut holders: Vec<_> = self.gauges.iter().filter_map(holder).collect();
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.held));
+        holders
+    }
+
+    /// How many resources `caller` holds.
+    pub(crate) fn held_by(&self, caller: u64) -> usize {
+        let holders = self.gauges.iter().filter_map(Gauge::holder);
+        holders.filter(|(_, holder, _)| *holder == caller).count()
+    }
+
+    /// Whether everybody who could return a resource would wait for one if `caller` did, and no other
+    /// can come.
+    pub(crate) fn closes_a_circle(&self, caller: u64) -> bool {
+        if self.held_by(caller) == 0 || self.room.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        let waiting = self.exchange.waiting_callers();
+        self.gauges.iter().all(|gauge| match gauge.holder() {
+            Some((_, holder, _)) => holder == caller || waiting.contains(&holder),
+            None => gauge.stage() == Stage::Vacant,
+        })
+    }
+
     /// Drops what the caller has found useless. A destructor that panics is contained.
-    pub(crate) fn destroy(&self, ticket: &mut Ticket, reason: CloseReason) {
-        let item = self.slots.open_mut(ticket).take();
+    pub(crate) fn destroy(&self, item: Option<Item<M::Resource>>, reason: CloseReason) {
         self.counters.count_closed(reason);
         let _contained = catch_unwind(AssertUnwindSafe(|| drop(item)));
     }
@@ -251,13 +394,28 @@ impl<M: Manager> Shared<M> {
     }
 }
 
+impl<M: Manager> Tenant for Shared<M> {
+    fn spare(&self) -> usize {
+        self.count(Stage::Idle)
+    }
+
+    fn give_up_one(&self) {
+        if let Some((ticket, _)) = self.exchange.pop() {
+            self.assign(ticket, Chore::Retire(CloseReason::Surplus));
+        }
+    }
+}
+
 impl<M: Manager> Drop for Shared<M> {
     /// Drops what is left one by one: this may run in a guard's drop, which a destructor's panic must
     /// not leave, and two panics at once would end the process.
     fn drop(&mut self) {
         let idle = self.exchange.drain();
-        let left = self.roster.get_mut().chores.drain(..);
-        for mut ticket in idle.into_iter().chain(left.map(|(ticket, _)| ticket)) {
+        let left = std::mem::take(&mut self.roster.get_mut().chores);
+        for mut ticket in idle
+            .into_iter()
+            .chain(left.into_iter().map(|(ticket, _)| ticket))
+        {
             let item = self.slots.open_mut(&mut ticket).take();
             let _contained = catch_unwind(AssertUnwindSafe(|| drop(item)));
         }

@@ -1,10 +1,12 @@
 use crate::health::CloseReason;
-use perf_core::{Histogram, Summary};
+use crate::holder::StaticRef;
+use perf_core::{Histogram, Moment, Summary};
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// A pool's resources by what becomes of them now. Each slot is counted once, in one pass, so the
-/// figures add up to at most `max_size` whatever happens meanwhile.
+/// figures add up to no more resources than there may be, whatever happens meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -22,6 +24,8 @@ pub struct Status {
     pub closing: usize,
     /// Callers in line.
     pub waiting: usize,
+    /// Whether the pool is suspended.
+    pub suspended: bool,
 }
 
 impl Status {
@@ -54,6 +58,9 @@ impl fmt::Display for Status {
                 write!(f, ", {count} {what}")?;
             }
         }
+        if self.suspended {
+            f.write_str(", suspended")?;
+        }
         Ok(())
     }
 }
@@ -80,6 +87,11 @@ pub struct Metrics {
     pub refused: u64,
     /// Callers turned away when their turn came, because of overload.
     pub shed: u64,
+    /// Holders reported because they kept a resource for longer than
+    /// [`leak_after`](crate::PoolBuilder::leak_after).
+    pub leaks: u64,
+    /// How often another runtime had to do the pool's work, because the one that did stood still.
+    pub takeovers: u64,
     /// Resources given up, by reason; reasons that never occurred are left out.
     pub closed: Vec<(CloseReason, u64)>,
 }
@@ -94,6 +106,8 @@ pub(crate) struct Counters {
     pub(crate) timeouts: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) shed: AtomicU64,
+    pub(crate) leaks: AtomicU64,
+    pub(crate) takeovers: AtomicU64,
     closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
@@ -114,6 +128,8 @@ impl Counters {
             timeouts: self.timeouts.load(Relaxed),
             refused: self.refused.load(Relaxed),
             shed: self.shed.load(Relaxed),
+            leaks: self.leaks.load(Relaxed),
+            takeovers: self.takeovers.load(Relaxed),
             closed: closed
                 .map(|(reason, count)| (reason, count.load(Relaxed)))
                 .filter(|(_, count)| *count > 0)
@@ -122,13 +138,24 @@ impl Counters {
     }
 }
 
-/// What anybody may read of one slot, whoever holds it. Written by the holder of its ticket alone.
+/// What anybody may read of one slot, whoever holds it. Written by the holder of its ticket alone, but
+/// for the marks, which the keeper makes.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     stage: AtomicU8,
+    /// What the keeper has done about the current hold.
+    marks: AtomicU8,
     served: AtomicU64,
     retires: AtomicU64,
+    taken: AtomicU64,
+    caller: AtomicU64,
+    location: StaticRef<Location<'static>>,
 }
+
+/// The current hold was reported as a leak.
+const REPORTED: u8 = 1;
+/// Another resource may be created in place of this one.
+const REPLACED: u8 = 2;
 
 /// Where a slot's resource is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +197,45 @@ impl Gauge {
     pub(crate) fn count_served(&self) {
         self.served
             .store(self.served.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn set_holder(
+        &self,
+        location: &'static Location<'static>,
+        caller: u64,
+        taken: Moment,
+    ) {
+        self.location.set(location);
+        self.caller.store(caller, Relaxed);
+        self.taken.store(taken.as_nanos(), Relaxed);
+    }
+
+    /// Where the resource was acquired, by whom and when, if somebody holds it. The three may belong to
+    /// two holders if one follows the other just now.
+    pub(crate) fn holder(&self) -> Option<(&'static Location<'static>, u64, Moment)> {
+        if self.stage() != Stage::InUse {
+            return None;
+        }
+        let taken = Moment::from_nanos(self.taken.load(Relaxed));
+        Some((self.location.target()?, self.caller.load(Relaxed), taken))
+    }
+
+    /// Notes that the current hold is reported as a leak, and whether another resource may take the
+    /// place of this one. `false` if that was noted before.
+    pub(crate) fn mark_leaked(&self, replaced: bool) -> bool {
+        let marks = if replaced {
+            REPORTED | REPLACED
+        } else {
+            REPORTED
+        };
+        self.marks.fetch_or(marks, Relaxed) == 0
+    }
+
+    /// Forgets the marks of the hold. Whether the resource had been replaced.
+    #[inline]
+    pub(crate) fn end_hold(&self) -> bool {
+        self.marks.load(Relaxed) != 0 && self.marks.swap(0, Relaxed) & REPLACED != 0
     }
 
     pub(crate) fn served(&self) -> u64 {

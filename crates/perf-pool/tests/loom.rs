@@ -6,6 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 use perf_core::Moment;
 use perf_pool::exchange::{Enrolment, Exchange, Outcome, Patience, Place, Slots, Ticket, Waiter};
+use perf_pool::object_pool::shelf::Shelf;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -15,6 +16,7 @@ const PATIENT: Place = Place {
     patience: Patience {
         since: Moment::ORIGIN,
         deadline: Moment::NEVER,
+        caller: 0,
     },
     seen: None,
     max: usize::MAX,
@@ -227,5 +229,48 @@ fn sorting_out_idle_slots_strands_nobody() {
         model.touch_and_return(model.acquire().unwrap());
         sorting.join().unwrap();
         assert!(model.exchange.pop().is_some());
+    });
+}
+
+/// What came back while nothing was handed out reaches whoever waits, when the suspension ends.
+#[test]
+fn a_suspension_strands_nobody() {
+    check(|| {
+        let model = Model::new(1);
+        let held = model.exchange.pop().unwrap().0;
+        model.exchange.suspend();
+        let waiting = spawn(&model, |model| {
+            model.touch_and_return(model.acquire().unwrap())
+        });
+        let resuming = spawn(&model, |model| {
+            for ticket in model.exchange.resume() {
+                model.touch_and_return(ticket);
+            }
+        });
+        model.touch_and_return(held);
+        waiting.join().unwrap();
+        resuming.join().unwrap();
+        assert!(model.exchange.pop().is_some());
+        assert_eq!(model.exchange.waiting(), 0);
+    });
+}
+
+/// Two threads never reach into a shelf together, and what one puts there the other finds whole.
+#[test]
+fn a_shelf_is_reached_by_one_at_a_time() {
+    check(|| {
+        let shelf = Arc::new(Shelf::new());
+        let put = {
+            let shelf = Arc::clone(&shelf);
+            thread::spawn(move || shelf.try_reach(|objects| objects.push(1)).is_some())
+        };
+        let mine = shelf.try_reach(|objects| objects.push(2)).is_some();
+        let taken = shelf.try_reach(Vec::pop).flatten().is_some();
+        let put = put.join().unwrap();
+        let left = shelf.try_reach(|objects| objects.len());
+        assert_eq!(
+            left,
+            Some(usize::from(put) + usize::from(mine) - usize::from(taken))
+        );
     });
 }

@@ -1,16 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod baseline;
 mod builder;
 mod error;
 #[cfg(feature = "sqlx")]
 mod executor;
 mod finding;
 mod functions;
+mod health;
 mod inspect;
 mod lines;
+mod load;
 mod memory;
 #[cfg(feature = "html")]
 mod page;
+mod plans;
 mod profiler;
 mod queries;
 mod report;
@@ -22,13 +26,28 @@ mod ticks;
 #[cfg(feature = "tower")]
 mod timing;
 
+pub use baseline::{
+    Baseline, BaselineStore, Better, Comparison, FileBaselines, MemoryBaselines, MetricComparison,
+    Verdict,
+};
 pub use builder::ProfilerBuilder;
 pub use error::ProfileError;
 #[cfg(feature = "sqlx")]
 pub use executor::ProfiledExecutor;
 pub use finding::{Cause, Cure, Finding};
 pub use functions::{CallPath, FunctionStats, Profiled, Span, profiled};
+#[cfg(feature = "http-client")]
+pub use health::WebhookAlerts;
+pub use health::{
+    Alert, AlertSink, Level, LogAlerts, Measure, Objective, ObjectiveStatus, SloMonitor,
+    SloMonitorBuilder, WindowStats,
+};
 pub use lines::{AwaitStats, FunctionLines, LineStats};
+#[cfg(feature = "http-client")]
+pub use load::{HttpTarget, HttpTargetError};
+pub use load::{
+    LoadReport, LoadSlice, LoadTest, Stages, StressReport, StressStep, StressTest, Target,
+};
 pub use memory::{MemoryStats, ProfilingAllocator};
 /// Times every call of a function, sync or async.
 ///
@@ -102,6 +121,13 @@ pub use memory::{MemoryStats, ProfilingAllocator};
 /// ```
 #[cfg(feature = "macros")]
 pub use perf_macros::profile;
+#[cfg(feature = "mysql")]
+pub use plans::MySqlPlanner;
+#[cfg(feature = "postgres")]
+pub use plans::PostgresPlanner;
+#[cfg(feature = "sqlite")]
+pub use plans::SqlitePlanner;
+pub use plans::{Access, Advice, Advisor, Index, Plan, PlanFinding, Planner, Step};
 pub use profiler::Profiler;
 pub use queries::{
     QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, RunningQuery, SlowQuery,

@@ -11,7 +11,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program that the tests start or the build runs, and the Debian package it comes in.
+/// A program that the tests start or the build runs, or a library that a server loads, and the Debian
+/// package it comes in.
 #[derive(Debug)]
 struct Program {
     name: &'static str,
@@ -35,6 +36,10 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "mariadbd",
         package: "mariadb-server-core",
+    },
+    Program {
+        name: "hypopg.so",
+        package: "postgresql-15-hypopg",
     },
 ];
 
@@ -83,7 +88,7 @@ fn missing() -> Vec<&'static Program> {
         .collect()
 }
 
-/// Where a program is: on the path, where Debian puts servers, or in a Postgres version's own folder.
+/// Where a program is: on the path, where Debian puts servers, or in a Postgres version's own folders.
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -99,7 +104,7 @@ fn postgres_folders(versions: &Path) -> Vec<PathBuf> {
     };
     entries
         .flatten()
-        .map(|version| version.path().join("bin"))
+        .flat_map(|version| ["bin", "lib"].map(|folder| version.path().join(folder)))
         .collect()
 }
 
@@ -183,7 +188,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("15/bin")).expect("writable");
         assert_eq!(
             postgres_folders(folder.path()),
-            [folder.path().join("15/bin")]
+            ["15/bin", "15/lib"].map(|found| folder.path().join(found))
         );
         assert_eq!(
             postgres_folders(&folder.path().join("absent")),

@@ -4,10 +4,16 @@ use crate::workload;
 use cached::macros::concurrent_cached;
 use criterion::{Criterion, criterion_group};
 use harness::Comparison;
+use hitbox::policy::PolicyConfig;
+use hitbox_fn::Cache as Hitbox;
+use hitbox_fn::prelude::cached as hitbox_value;
+use hitbox_moka::MokaBackend;
 use perf_cache::store::{LocalStore, MokaStore};
 use perf_cache::{Cache, EntryPolicy};
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -26,22 +32,24 @@ fn runtime() -> Runtime {
     builder.expect("a runtime")
 }
 
-/// Times `hit` over the keys, from the start again when they end, inside one future.
-fn time(
-    runtime: &Runtime,
-    keys: &[u64],
-    iterations: u64,
-    hit: impl AsyncFn(u64) -> u64,
-) -> Duration {
-    runtime.block_on(async {
-        let mut keys = keys.iter().cycle();
-        let start = Instant::now();
-        for _ in 0..iterations {
-            let key = *keys.next().expect("a cycle has no end");
-            assert_eq!(black_box(hit(black_box(key)).await), value_of(key));
-        }
-        start.elapsed()
-    })
+/// Times `hit` over the keys, from the start again when they end.
+fn time(keys: &[u64], iterations: u64, hit: impl Fn(u64) -> u64) -> Duration {
+    let mut keys = keys.iter().cycle();
+    let start = Instant::now();
+    for _ in 0..iterations {
+        let key = black_box(*keys.next().expect("a cycle has no end"));
+        assert_eq!(black_box(hit(key)), value_of(key));
+    }
+    start.elapsed()
+}
+
+/// What a future is at its first poll: a hit never waits.
+#[inline(always)]
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a hit that waits"),
+    }
 }
 
 fn filled<S: LocalStore<u64, u64>>(
@@ -83,12 +91,14 @@ fn near_hit(criterion: &mut Criterion) {
     for (id, count, keys) in &workloads {
         let ours: Cache<u64, u64> = filled(runtime, *count, &EntryPolicy::new());
         let peer = quick(*count);
-        let get = async |key| ours.get(&key).await.expect("a hit");
-        let peer_get = async |key| peer.get(&key).expect("a hit");
         let mut comparison = Comparison::new(id);
-        comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+        comparison.add_timed("perfkit", |iterations| {
+            time(keys, iterations, |key| {
+                ready(ours.get(&key)).expect("a hit")
+            })
+        });
         comparison.add_timed("quick_cache", |iterations| {
-            time(runtime, keys, iterations, peer_get)
+            time(keys, iterations, |key| peer.get(&key).expect("a hit"))
         });
         comparison.run(criterion);
     }
@@ -104,12 +114,14 @@ fn near_hit_tagged(criterion: &mut Criterion) {
         .block_on(ours.invalidate_tag("elsewhere"))
         .expect("open");
     let peer = quick(10_000);
-    let get = async |key| ours.get(&key).await.expect("a hit");
-    let peer_get = async |key| peer.get(&key).expect("a hit");
     let mut comparison = Comparison::new("cache/near_hit_tagged/zipf10k");
-    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+    comparison.add_timed("perfkit", |iterations| {
+        time(keys, iterations, |key| {
+            ready(ours.get(&key)).expect("a hit")
+        })
+    });
     comparison.add_timed("quick_cache", |iterations| {
-        time(runtime, keys, iterations, peer_get)
+        time(keys, iterations, |key| peer.get(&key).expect("a hit"))
     });
     comparison.run(criterion);
 }
@@ -120,12 +132,14 @@ fn near_hit_moka(criterion: &mut Criterion) {
     let ours: Cache<u64, u64, MokaStore<u64, u64>> = filled(runtime, 10_000, &EntryPolicy::new());
     let peer = moka::sync::Cache::new(ROOM);
     (0..10_000).for_each(|key| peer.insert(key, value_of(key)));
-    let get = async |key| ours.get(&key).await.expect("a hit");
-    let peer_get = async |key| peer.get(&key).expect("a hit");
     let mut comparison = Comparison::new("cache/near_hit_moka/zipf10k");
-    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, get));
+    comparison.add_timed("perfkit", |iterations| {
+        time(keys, iterations, |key| {
+            ready(ours.get(&key)).expect("a hit")
+        })
+    });
     comparison.add_timed("moka", |iterations| {
-        time(runtime, keys, iterations, peer_get)
+        time(keys, iterations, |key| peer.get(&key).expect("a hit"))
     });
     comparison.run(criterion);
 }
@@ -135,31 +149,45 @@ fn cached_value(key: u64) -> u64 {
     value_of(key)
 }
 
+#[hitbox_value(prefix = "value")]
+async fn hitbox_value_of(key: u64) -> u64 {
+    value_of(key)
+}
+
 fn get_or_load_hit(criterion: &mut Criterion) {
     let runtime = &runtime();
     let keys = &workload::zipf(10_000, 1.0, REQUESTS);
     let ours: Cache<u64, u64> = filled(runtime, 10_000, &EntryPolicy::new());
     let moka = moka::future::Cache::new(ROOM);
+    let hitbox = Hitbox::builder()
+        .backend(MokaBackend::builder().max_entries(ROOM).build())
+        .policy(
+            PolicyConfig::builder()
+                .ttl(Duration::from_secs(3_600))
+                .build(),
+        )
+        .build();
     runtime.block_on(async {
         for key in 0..10_000 {
             moka.insert(key, value_of(key)).await;
             cached_value(key);
+            hitbox_value_of(key).cache(&hitbox).await;
         }
     });
-    let hit = async |key| {
-        let load = async move || Ok::<_, Infallible>(value_of(key));
-        ours.get_or_load(key, load).await.expect("a hit")
-    };
-    let moka_hit = async |key| moka.get_with(key, async move { value_of(key) }).await;
-    let cached_hit = async |key| cached_value(key);
     let mut comparison = Comparison::new("cache/get_or_load_hit/zipf10k");
-    comparison.add_timed("perfkit", |iterations| time(runtime, keys, iterations, hit));
+    let hit = |key| {
+        let load = async move || Ok::<_, Infallible>(value_of(key));
+        ready(ours.get_or_load(key, load)).expect("a hit")
+    };
+    let moka_hit = |key| ready(moka.get_with(key, async move { value_of(key) }));
+    let hitbox_hit = |key| ready(hitbox_value_of(key).cache(&hitbox).into_future());
+    comparison.add_timed("perfkit", |iterations| time(keys, iterations, hit));
     comparison.add_timed("moka_get_with", |iterations| {
-        time(runtime, keys, iterations, moka_hit)
+        time(keys, iterations, moka_hit)
     });
-    comparison.add_timed("cached", |iterations| {
-        time(runtime, keys, iterations, cached_hit)
-    });
+    comparison.add_timed("cached", |iterations| time(keys, iterations, cached_value));
+    comparison.add_timed("hitbox", |iterations| time(keys, iterations, hitbox_hit));
+    let _entered = runtime.enter();
     comparison.run(criterion);
     assert_eq!(ours.stats().loads, 0, "every call was a hit");
 }

@@ -1,9 +1,10 @@
 use super::CircuitBreaker;
 use super::classify::AnyError;
-use super::core::{Core, Limits, Time};
+use super::core::{Core, Time};
 use super::machine::{Machine, Probes};
 use super::open_time::OpenTime;
 use super::rules::{Rate, Rules};
+use super::tuning::{Limits, Tuning};
 use super::word::{Deadline, Tally};
 use crate::error::ConfigError;
 use crate::name::Name;
@@ -26,7 +27,7 @@ use std::time::Duration;
 /// | probes | 3, of which 2 must succeed, each within the open time at first |
 /// | call time-out | none |
 /// | re-admission | all calls at once |
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "settings do nothing until they are built"]
 pub struct BreakerBuilder<C = AnyError> {
     name: Name,
@@ -221,10 +222,10 @@ impl<C> BreakerBuilder<C> {
     /// assert_eq!(error.to_string(), "failure rate is 1.5, must be above 0 and at most 1");
     /// ```
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let machine = self.settings.machine()?;
+        let tuning = self.settings.tuning()?;
         let limits = self.settings.limits()?;
         let core = Core {
-            machine,
+            machine: Machine::new(self.settings.window()?, tuning),
             name: self.name,
             clock: self.clock,
             limits,
@@ -233,44 +234,76 @@ impl<C> BreakerBuilder<C> {
         };
         Ok(CircuitBreaker::from_parts(Arc::new(core), self.classify))
     }
+
+    pub(crate) const fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Name, clock and classifier of this one with the settings of the other.
+    pub(crate) fn with_settings_of(&self, other: &Self) -> Self
+    where
+        C: Clone,
+    {
+        Self {
+            settings: other.settings,
+            ..self.clone()
+        }
+    }
+
+    /// The same settings under another name.
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Lets a living breaker decide by these settings; name, clock and classifier stay its own.
+    pub(super) fn apply(&self, core: &Core) -> Result<(), ConfigError> {
+        let (tuning, limits) = (self.settings.tuning()?, self.settings.limits()?);
+        if !self.settings.window()?.is_shaped_as(core.machine.window()) {
+            return Err(ConfigError::Fixed { setting: "window" });
+        }
+        core.limits.replace(&limits);
+        core.machine.tune(tuning);
+        Ok(())
+    }
 }
 
 impl Settings {
-    fn machine(&self) -> Result<Machine, ConfigError> {
-        let window = self.window()?;
-        let rules = self.rules()?;
-        let open_time = self.open_time()?;
+    fn tuning(&self) -> Result<Tuning, ConfigError> {
+        // What is wrong with the window is said before what is wrong with rules that depend on it.
+        self.window_shape()?;
+        let (rules, open_time) = (self.rules()?, self.open_time()?);
         let probes = self.probes()?;
         if !self.readmission.is_zero() {
             span("re-admission time", self.readmission, MILLISECOND)?;
         }
-        Ok(Machine::new(
-            window,
+        Ok(Tuning {
             rules,
             open_time,
             probes,
-            self.readmission,
-        ))
+            readmission: self.readmission,
+        })
     }
 
     fn window(&self) -> Result<Window, ConfigError> {
+        self.window_shape()?;
+        Ok(match self.window {
+            Span::Calls(calls) => Window::Count(CountWindow::new(calls)),
+            Span::Time(time, buckets) => {
+                Window::Time(TimeWindow::new(buckets, nanos(time) / buckets as u64))
+            }
+        })
+    }
+
+    fn window_shape(&self) -> Result<(), ConfigError> {
         match self.window {
             Span::Calls(calls) => {
-                range("window of calls", calls as u64, 1, CountWindow::MOST_CALLS)?;
-                Ok(Window::Count(CountWindow::new(calls)))
+                range("window of calls", calls as u64, 1, CountWindow::MOST_CALLS)
             }
             Span::Time(time, buckets) => {
-                range(
-                    "number of buckets",
-                    buckets as u64,
-                    1,
-                    TimeWindow::MOST_BUCKETS,
-                )?;
-                span("window", time, MILLISECOND.saturating_mul(small(buckets)))?;
-                Ok(Window::Time(TimeWindow::new(
-                    buckets,
-                    nanos(time) / buckets as u64,
-                )))
+                let most = TimeWindow::MOST_BUCKETS;
+                range("number of buckets", buckets as u64, 1, most)?;
+                span("window", time, MILLISECOND.saturating_mul(small(buckets)))
             }
         }
     }
@@ -341,10 +374,10 @@ impl Settings {
             Some(limit) => span(setting, limit, Duration::from_nanos(1)).map(|()| nanos(limit)),
             None => Ok(u64::MAX),
         };
-        Ok(Limits {
-            slow: limit("slow call limit", self.slow.map(|(limit, _)| limit))?,
-            timeout: limit("call time-out", self.timeout)?,
-        })
+        Ok(Limits::new(
+            limit("slow call limit", self.slow.map(|(limit, _)| limit))?,
+            limit("call time-out", self.timeout)?,
+        ))
     }
 }
 

@@ -1,4 +1,5 @@
 use super::machine::{Admission, Machine, Transition, Verdict};
+use super::tuning::Limits;
 use super::{Hold, State};
 use crate::error::Rejection;
 use crate::name::Name;
@@ -6,7 +7,6 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 use crate::timeline::Timeline;
 use crate::window::Trace;
 use perf_core::{Clock, Moment, SystemClock};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,22 +21,8 @@ pub(crate) struct Core {
     pub(super) opened: AtomicU64,
 }
 
-/// How long a call may take, in nanoseconds; `u64::MAX` for any time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) slow: u64,
-    pub(super) timeout: u64,
-}
-
-impl Limits {
-    /// Whether anyone asks how long a call took. If not, the clock is not read.
-    const fn are_set(self) -> bool {
-        self.slow != u64::MAX || self.timeout != u64::MAX
-    }
-}
-
 /// The usual clock without an indirection, which starts with the process, or one that the user chose.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Time {
     System,
     Other(Arc<Timeline<dyn Clock>>),
@@ -96,7 +82,8 @@ impl Core {
     /// Takes note of a call that succeeded or failed.
     #[inline]
     pub(super) fn settle(&self, pass: Pass, failed: bool) {
-        if self.limits.slow == u64::MAX {
+        let slow_limit = self.limits.slow();
+        if slow_limit == u64::MAX {
             let trace = Trace {
                 failed,
                 slow: false,
@@ -104,7 +91,7 @@ impl Core {
             self.decide(pass, Verdict::Counted(trace), || self.clock.now());
         } else {
             let now = self.clock.now();
-            let slow = nanos_since(pass.started, now) >= self.limits.slow;
+            let slow = nanos_since(pass.started, now) >= slow_limit;
             self.decide(pass, Verdict::Counted(Trace { failed, slow }), || now);
         }
     }
@@ -114,7 +101,7 @@ impl Core {
         let mut verdict = Verdict::Ignored;
         if self.limits.are_set() {
             let taken = nanos_since(pass.started, self.clock.now());
-            let (failed, slow) = (taken >= self.limits.timeout, taken >= self.limits.slow);
+            let (failed, slow) = (taken >= self.limits.timeout(), taken >= self.limits.slow());
             if failed || slow {
                 verdict = Verdict::Counted(Trace { failed, slow });
             }
@@ -133,8 +120,8 @@ impl Core {
     }
 
     /// The longest that a call may take.
-    pub(super) const fn timeout(&self) -> Option<Duration> {
-        match self.limits.timeout {
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self.limits.timeout() {
             u64::MAX => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
@@ -159,26 +146,8 @@ impl Core {
     }
 }
 
-fn nanos_since(started: Moment, now: Moment) -> u64 {
+pub(super) fn nanos_since(started: Moment, now: Moment) -> u64 {
     now.as_nanos().saturating_sub(started.as_nanos())
 }
 
-/// A way to the core: borrowed on the hot path, where a shared count would cost as much as the rest of
-/// the call, and owned where the caller cannot borrow.
-#[derive(Clone, Debug)]
-pub(super) enum Holder<'b> {
-    Borrowed(&'b Core),
-    Owned(Arc<Core>),
-}
-
-impl Deref for Holder<'_> {
-    type Target = Core;
-
-    #[inline]
-    fn deref(&self) -> &Core {
-        match self {
-            Self::Borrowed(core) => core,
-            Self::Owned(core) => core,
-        }
-    }
-}
+pub(super) type Holder<'b> = crate::holder::Holder<'b, Core>;

@@ -12,29 +12,25 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Lease {
     word: AtomicU64,
-    time: Duration,
 }
 
 const TAG_SHIFT: u32 = 64 - Generation::BITS;
-const LONGEST_DOUBLED: Duration = Duration::from_secs(3600);
 
 impl Lease {
-    /// A lease of `time` for the probes that follow no others.
-    pub(super) fn new(time: Duration) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
-            time,
         }
     }
 
-    /// How long the probes of `generation` still have, after `hung` generations that hung.
-    pub(super) fn left(&self, generation: Generation, hung: u64, now: Moment) -> Duration {
+    /// How long the probes of `generation` still have of the `full` time.
+    pub(super) fn left(&self, generation: Generation, full: Duration, now: Moment) -> Duration {
         let word = self.word.load(Acquire);
         if word >> TAG_SHIFT == generation.0 {
             Deadline(word & ((1 << TAG_SHIFT) - 1)).left(now)
         } else {
             // Whoever began this generation has not come to write its lease yet.
-            self.full(hung)
+            full
         }
     }
 
@@ -42,11 +38,11 @@ impl Lease {
     pub(super) fn renew(
         &self,
         generation: Generation,
-        hung: u64,
+        full: Duration,
         now: Moment,
         stands: impl Fn() -> bool,
     ) {
-        let deadline = Deadline::after(now, self.full(hung)).0;
+        let deadline = Deadline::after(now, full).0;
         let next = (generation.0 << TAG_SHIFT) | deadline;
         let mut word = self.word.load(Acquire);
         loop {
@@ -60,10 +56,5 @@ impl Lease {
                 Err(moved) => word = moved,
             }
         }
-    }
-
-    fn full(&self, hung: u64) -> Duration {
-        let doubled = self.time.saturating_mul(1 << hung);
-        self.time.max(doubled.min(LONGEST_DOUBLED))
     }
 }

@@ -5,9 +5,9 @@
 //! late fails or writes what nobody reads. Time and randomness are arguments.
 
 use super::lease::Lease;
-use super::open_time::OpenTime;
-use super::rules::{Reason, Rules};
+use super::rules::Reason;
 use super::streak::Streak;
+use super::tuning::{Tuner, Tuning};
 use super::word::{Deadline, Phase, Tally, Word};
 use super::{Hold, State};
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
@@ -21,10 +21,7 @@ pub(super) struct Machine {
     lease: Lease,
     streak: Streak,
     window: Window,
-    rules: Rules,
-    open_time: OpenTime,
-    probes: Probes,
-    readmission: Duration,
+    tuner: Tuner,
 }
 
 /// How many probes are given out, how many must succeed, and how long one may take to report.
@@ -34,6 +31,16 @@ pub(super) struct Probes {
     pub(super) needed: u16,
     pub(super) lease: Duration,
 }
+
+impl Probes {
+    /// How long a probe may take to report, after `hung` generations whose probes all hung.
+    fn lease_after(self, hung: u64) -> Duration {
+        let doubled = self.lease.saturating_mul(1 << hung);
+        self.lease.max(doubled.min(LONGEST_DOUBLED))
+    }
+}
+
+const LONGEST_DOUBLED: Duration = Duration::from_secs(3600);
 
 /// What a permit was given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,23 +80,28 @@ pub(super) struct Transition {
 const FIRST_SHARE: f64 = 0.1;
 
 impl Machine {
-    pub(super) fn new(
-        window: Window,
-        rules: Rules,
-        open_time: OpenTime,
-        probes: Probes,
-        readmission: Duration,
-    ) -> Self {
+    pub(super) fn new(window: Window, tuning: Tuning) -> Self {
         Self {
             word: AtomicU64::new(Word::START.0),
-            lease: Lease::new(probes.lease),
+            lease: Lease::new(),
             streak: Streak::new(),
             window,
-            rules,
-            open_time,
-            probes,
-            readmission,
+            tuner: Tuner::new(tuning),
         }
+    }
+
+    /// Decides by `tuning` from now on. What the window holds stays.
+    pub(super) fn tune(&self, tuning: Tuning) {
+        self.tuner.replace(tuning);
+    }
+
+    pub(super) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Whether it decides about every future call as one would that has never seen a call.
+    pub(super) fn is_fresh(&self, now: Moment) -> bool {
+        self.load().is_calm() && self.counts(now).calls == 0
     }
 
     /// Lets a call pass or says why not; `changed` hears of what that changed.
@@ -119,12 +131,12 @@ impl Machine {
         match (admission, verdict) {
             (Admission::Counted(generation), Verdict::Counted(trace)) => {
                 let reason = self.record(generation, trace, &now)?;
-                let open_for = self.open_time.draw(0, random());
+                let open_for = self.tuner.all().open_time.draw(0, random());
                 self.trip(generation, reason, open_for, now())
             }
             (Admission::Counted(generation), Verdict::OpenFor(open_for)) => {
                 self.record(generation, Trace::FAILED, &now);
-                let open_for = self.open_time.grant(open_for);
+                let open_for = self.tuner.all().open_time.grant(open_for);
                 self.trip(generation, Reason::Requested, open_for, now())
             }
             (Admission::Probe(generation), _) => {
@@ -202,7 +214,7 @@ impl Machine {
         if left.is_zero() {
             return Step::Write(word.with_payload(0), admission);
         }
-        let passed = 1.0 - left.as_secs_f64() / self.readmission.as_secs_f64();
+        let passed = 1.0 - left.as_secs_f64() / self.tuner.all().readmission.as_secs_f64();
         let share = FIRST_SHARE + (1.0 - FIRST_SHARE) * passed;
         Step::Done(if random < share {
             Ok(admission)
@@ -224,13 +236,15 @@ impl Machine {
 
     fn probe_if_free(&self, word: Word, now: Moment) -> Step {
         let tally = Tally::unpack(word.payload());
-        if tally.taken() < u64::from(self.probes.limit) {
+        let probes = self.tuner.all().probes;
+        if tally.taken() < u64::from(probes.limit) {
             // Before the probe is given out: whoever then finds all of them out finds its lease too.
             self.renew_lease(word, now);
             let next = word.with_payload(tally.with_another().pack());
             return Step::Write(next, Admission::Probe(word.generation()));
         }
-        let left = self.lease.left(word.generation(), tally.hung, now);
+        let full = probes.lease_after(tally.hung);
+        let left = self.lease.left(word.generation(), full, now);
         if left.is_zero() {
             let first = Tally::first(tally.hung + 1);
             let next = word.next(Phase::HalfOpen, word.streak(), first.pack());
@@ -242,7 +256,7 @@ impl Machine {
 
     fn admit_held(&self, word: Word) -> Step {
         Step::Done(match Hold::from_payload(word.payload()) {
-            Hold::Open => Err(refusal(word, self.open_time.base)),
+            Hold::Open => Err(refusal(word, self.tuner.all().open_time.base)),
             Hold::Closed | Hold::MetricsOnly => Ok(Admission::Counted(word.generation())),
             Hold::Disabled => Ok(Admission::Unrecorded),
         })
@@ -257,19 +271,34 @@ impl Machine {
         now: impl Fn() -> Moment,
     ) -> Option<Reason> {
         let stands = || self.load().generation() == generation;
-        let minimum = u64::from(self.rules.min_calls);
+        let minimum = self.tuner.min_calls();
         let reached = self.window.record(generation, trace, minimum, &now, stands);
-        let in_a_row = if self.rules.consecutive == 0 {
-            0
-        } else {
+        let in_a_row = if self.tuner.counts_rows() {
             self.streak.record(generation, trace.failed, stands)
+        } else {
+            0
         };
         if trace.failed || trace.slow || reached {
-            self.rules
-                .verdict(self.window.counts(generation, now), in_a_row)
+            self.judge(generation, in_a_row, now)
         } else {
             None
         }
+    }
+
+    #[cold]
+    fn judge(
+        &self,
+        generation: Generation,
+        in_a_row: u64,
+        now: impl Fn() -> Moment,
+    ) -> Option<Reason> {
+        let counts = self.window.counts(generation, now);
+        // A row goes back as far as the window does: failures hours apart are no row.
+        let in_a_row = match self.window {
+            Window::Time(_) => in_a_row.min(counts.calls),
+            Window::Count(_) => in_a_row,
+        };
+        self.tuner.all().rules.verdict(counts, in_a_row)
     }
 
     /// Opens the breaker, unless its generation has ended or a hold forbids it.
@@ -335,24 +364,25 @@ impl Machine {
         now: impl Fn() -> Moment,
         random: impl Fn() -> f64,
     ) -> (Word, Reason, Duration) {
+        let tuning = self.tuner.all();
         let open = |open_for, reason| {
             let streak = word.streak() + 1;
             let deadline = Deadline::after(now(), open_for);
             (word.next(Phase::Open, streak, deadline.0), reason, open_for)
         };
-        let (limit, needed) = (u64::from(self.probes.limit), u64::from(self.probes.needed));
+        let (limit, needed) = (tuning.probes.limit.into(), tuning.probes.needed.into());
         if let Verdict::OpenFor(open_for) = verdict {
-            open(self.open_time.grant(open_for), Reason::Requested)
-        } else if tally.failures > limit - needed {
+            open(tuning.open_time.grant(open_for), Reason::Requested)
+        } else if tally.failures + needed > limit {
             open(
-                self.open_time.draw(word.streak() + 1, random()),
+                tuning.open_time.draw(word.streak() + 1, random()),
                 Reason::ProbesFailed,
             )
         } else if tally.successes >= needed {
-            let ramp = if self.readmission.is_zero() {
+            let ramp = if tuning.readmission.is_zero() {
                 0
             } else {
-                Deadline::after(now(), self.readmission).0
+                Deadline::after(now(), tuning.readmission).0
             };
             (
                 word.next(Phase::Closed, 0, ramp),
@@ -371,7 +401,8 @@ impl Machine {
     fn renew_lease(&self, word: Word, now: Moment) {
         let hung = Tally::unpack(word.payload()).hung;
         let stands = || self.load().generation() == word.generation();
-        self.lease.renew(word.generation(), hung, now, stands);
+        let full = self.tuner.all().probes.lease_after(hung);
+        self.lease.renew(word.generation(), full, now, stands);
     }
 
     #[inline]

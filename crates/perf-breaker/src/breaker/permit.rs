@@ -68,9 +68,25 @@ impl<'b> Permit<'b> {
     }
 
     /// The call was given up: judged by its age, even while a panic that is none of its own unwinds.
-    pub(super) fn abandon(mut self) {
+    pub(crate) fn abandon(mut self) {
         if let Some(pass) = self.pass.take() {
             self.core.settle_abandoned(pass);
+        }
+    }
+
+    /// The call begins only now: what its caller has waited for since does not make it slow.
+    pub(crate) fn restart(&mut self) {
+        if let Some(pass) = &mut self.pass
+            && self.core.limits.are_set()
+        {
+            pass.started = self.core.clock.now();
+        }
+    }
+
+    /// The call ended as `verdict` says, whatever its age.
+    pub(super) fn finish(mut self, verdict: Verdict) {
+        if let Some(pass) = self.pass.take() {
+            self.decide(pass, verdict);
         }
     }
 
@@ -82,6 +98,16 @@ impl<'b> Permit<'b> {
         self.pass
     }
 
+    #[cold]
+    fn give_up(&self, pass: Pass) {
+        if std::thread::panicking() {
+            self.decide(pass, Verdict::Counted(Trace::FAILED));
+        } else {
+            self.core.settle_abandoned(pass);
+        }
+    }
+
+    #[inline]
     fn decide(&self, pass: Pass, verdict: Verdict) {
         self.core.decide(pass, verdict, || self.core.clock.now());
     }
@@ -90,11 +116,8 @@ impl<'b> Permit<'b> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Some(pass) = self.pass.take() else { return };
-        if std::thread::panicking() {
-            self.decide(pass, Verdict::Counted(Trace::FAILED));
-        } else {
-            self.core.settle_abandoned(pass);
+        if let Some(pass) = self.pass.take() {
+            self.give_up(pass);
         }
     }
 }

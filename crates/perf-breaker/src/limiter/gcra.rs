@@ -1,4 +1,5 @@
 use crate::quota::Limit;
+use crate::store::{Charge, TICK_SHIFT};
 use perf_core::Moment;
 use std::time::Duration;
 
@@ -41,9 +42,21 @@ impl Gcra {
         Self::counting_in(1, COMPACT_SHIFT, limit)
     }
 
+    /// With parts of a store's tick, so that stores can count in them.
+    pub(crate) fn ticking(limit: &Limit) -> Self {
+        Self::counting_in(1, TICK_SHIFT, limit)
+    }
+
+    /// What a store has to be asked to take `cost`, leaving the price of `reserve` calls untouched.
+    pub(crate) const fn charge(&self, cost: u32, reserve: u32) -> Charge {
+        let capacity = self.capacity.saturating_sub(self.price(reserve));
+        Charge::new(self.price(cost), capacity, self.interval)
+    }
+
     fn counting_in(parts: u64, shift: u32, limit: &Limit) -> Self {
         let count = u64::from(limit.count());
-        let period = (limit.period_nanos() * parts) >> shift;
+        // Rounded up, as is the interval: a limit may be a trifle strict and never lax.
+        let period = (limit.period_nanos() * parts).div_ceil(1 << shift);
         let interval = period.div_ceil(count).max(1);
         let slack = (interval * count).saturating_sub(period).min(interval - 1);
         Self {
@@ -61,16 +74,24 @@ impl Gcra {
 
     /// The arrival time after taking `cost`, or how long to wait until that may be taken.
     ///
-    /// `cost` is at most the burst.
+    /// `cost` is at most the burst. An arrival more than a full burst ahead stems from a limit with more
+    /// than this one; it counts as a burst just taken, so that nobody waits longer than for that.
     #[inline]
     pub(crate) fn take(&self, arrival: u64, now: u64, cost: u32) -> Result<u64, u64> {
-        let next = arrival.max(now).saturating_add(self.price(cost));
+        let latest = now.saturating_add(self.capacity);
+        let next = arrival.clamp(now, latest).saturating_add(self.price(cost));
         let ahead = next - now;
         if ahead <= self.capacity {
             Ok(next)
         } else {
             Err(ahead - self.capacity)
         }
+    }
+
+    /// What is ahead, without what a larger burst or a clock that went back has left there.
+    #[inline]
+    pub(crate) fn at_most_full(&self, ahead: u64) -> u64 {
+        ahead.min(self.capacity)
     }
 
     /// The arrival time after giving back `cost`.

@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::quota::{Limit, Quota};
-use crate::sync::{Mutex, hasher};
+use crate::sync::{AtomicU32, Mutex, Ordering::Acquire, Ordering::Release, hasher};
 use crate::timeline::Timeline;
 use perf_core::{Clock, Moment, SystemClock};
 use std::hash::Hash;
@@ -34,11 +34,21 @@ pub struct KeyedLimiter<K = SystemClock> {
     pub(super) figures: Figures,
     time: Timeline<K>,
     hasher: ahash::RandomState,
+    rules: Box<[Rule]>,
     /// One table a limit.
-    tables: Box<[(Rule, Table)]>,
+    tables: Box<[Table]>,
+    /// The rules in force once they have been changed.
+    changed: Changed,
     /// Held by a key while several limits decide on it: a call that one of them denies must take nothing
     /// from the others.
     stripes: Box<[Mutex<()>]>,
+}
+
+#[derive(Debug)]
+struct Changed {
+    /// Whether they have been.
+    yes: AtomicU32,
+    rules: Mutex<Box<[Rule]>>,
 }
 
 const STRIPES: usize = 64;
@@ -72,12 +82,17 @@ impl<K: Clock> KeyedLimiter<K> {
                 most: MOST_KEYS as u64,
             });
         }
-        let table = |limit: &Limit| (Rule::compact(limit), Table::new(capacity));
+        let rules: Box<[Rule]> = quota.limits().iter().map(Rule::compact).collect();
         Ok(Self {
             figures: Figures::of(quota),
             time: Timeline::begin(clock),
             hasher: hasher(),
-            tables: quota.limits().iter().map(table).collect(),
+            tables: rules.iter().map(|_| Table::new(capacity)).collect(),
+            changed: Changed {
+                yes: AtomicU32::new(0),
+                rules: Mutex::new(rules.clone()),
+            },
+            rules,
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
         })
     }
@@ -105,7 +120,8 @@ impl<K: Clock> KeyedLimiter<K> {
         key: &Q,
         cost: u32,
     ) -> Result<Decision, ConfigError> {
-        match self.tables.iter().map(|(rule, _)| rule.limit.burst()).min() {
+        let least = |rules: &[Rule]| rules.iter().map(|rule| rule.limit.burst()).min();
+        match self.with_rules(least) {
             Some(burst) if cost > burst => Err(ConfigError::CostExceedsBurst { cost, burst }),
             _ => Ok(self.take(key, cost)),
         }
@@ -113,17 +129,53 @@ impl<K: Clock> KeyedLimiter<K> {
 
     /// Takes one call of a key that has a limit of its own instead of the quota's first.
     ///
-    /// The key's history stays: what it has taken comes back at the new limit's pace. Only for quotas of
-    /// one limit; of several, the others stay as they are.
+    /// The key's history stays: the time until everything that it has taken has come back is the same under
+    /// another limit, up to that limit's longest. Of a quota of several limits the others stay as they are.
     pub fn check_with<Q: Hash + ?Sized>(&self, key: &Q, limit: &Limit) -> Decision {
+        self.take_with(key, 1, Some(Rule::compact(limit)))
+    }
+
+    /// Takes `cost` calls of a key that has a limit of its own, at once or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::CostExceedsBurst`] if no wait could make the cost admissible.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::{KeyedLimiter, Limit};
+    /// use std::time::Duration;
+    ///
+    /// let limiter = KeyedLimiter::new(&"2/minute".parse()?, 100_000)?;
+    /// let gold = Limit::new(100, Duration::from_secs(60))?;
+    /// assert!(limiter.check_cost_with("alice", 40, &gold)?.is_allowed());
+    /// assert!(limiter.check_cost("bob", 40).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check_cost_with<Q: Hash + ?Sized>(
+        &self,
+        key: &Q,
+        cost: u32,
+        limit: &Limit,
+    ) -> Result<Decision, ConfigError> {
         let own = Rule::compact(limit);
-        self.figures
-            .note(self.decide(self.hasher.hash_one(key), 1, Some(&own)))
+        let least = |rules: &[Rule]| {
+            let others = rules.iter().skip(1).map(|rule| rule.limit.burst());
+            others.fold(limit.burst(), u32::min)
+        };
+        let burst = self.with_rules(least);
+        if cost > burst {
+            return Err(ConfigError::CostExceedsBurst { cost, burst });
+        }
+        Ok(self.take_with(key, cost, Some(own)))
     }
 
     /// What a call of the key would be told now; takes nothing.
     pub fn peek<Q: Hash + ?Sized>(&self, key: &Q) -> Decision {
-        self.look(self.hasher.hash_one(key), self.time.now(), 1, None)
+        let hash = self.hasher.hash_one(key);
+        let now = self.time.now();
+        self.with_rules(|rules| self.look(rules, hash, now, 1))
             .before()
     }
 
@@ -132,36 +184,92 @@ impl<K: Clock> KeyedLimiter<K> {
         let hash = self.hasher.hash_one(key);
         let now = self.time.now();
         let _one_at_a_time = self.stripe(hash).lock();
-        for (rule, table) in &self.tables {
-            table.update(hash, rule.gcra.instant(now), |arrival| {
-                let known = arrival > 0;
-                (known.then(|| rule.gcra.give_back(arrival, cost)), ())
+        self.with_rules(|rules| {
+            for (rule, table) in rules.iter().zip(&self.tables) {
+                table.update(hash, rule.gcra.instant(now), |arrival| {
+                    let known = arrival > 0;
+                    (known.then(|| rule.gcra.give_back(arrival, cost)), ())
+                });
+            }
+        });
+    }
+
+    /// Puts another quota in force for all keys and all calls from now on.
+    ///
+    /// What has been taken stays taken: the time until it has come back stays, up to the new limits'
+    /// longest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Range`] if the quota has another number of limits than the one before.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::KeyedLimiter;
+    ///
+    /// let limiter = KeyedLimiter::new(&"2/hour".parse()?, 100_000)?;
+    /// assert!(limiter.check("alice").is_allowed());
+    /// limiter.change(&"10/hour".parse()?)?; // half was taken, half is left
+    /// assert_eq!(limiter.peek("alice").remaining(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change(&self, quota: &Quota) -> Result<(), ConfigError> {
+        let limits = quota.limits();
+        if limits.len() != self.tables.len() {
+            return Err(ConfigError::Range {
+                setting: "number of limits",
+                value: limits.len() as u64,
+                least: self.tables.len() as u64,
+                most: self.tables.len() as u64,
             });
         }
+        *self.changed.rules.lock() = limits.iter().map(Rule::compact).collect();
+        self.changed.yes.store(1, Release);
+        Ok(())
+    }
+
+    /// The quota in force.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.with_rules(|rules| Quota::of_rules(rules.iter().map(|rule| rule.limit)))
     }
 
     /// How many live keys have been forgotten because there were more than the capacity.
     #[must_use]
     pub fn evicted(&self) -> u64 {
-        self.tables.iter().map(|(_, table)| table.evicted()).sum()
+        self.tables.iter().map(Table::evicted).sum()
     }
 
     #[inline]
     fn take<Q: Hash + ?Sized>(&self, key: &Q, cost: u32) -> Decision {
-        self.figures
-            .note(self.decide(self.hasher.hash_one(key), cost, None))
+        self.take_with(key, cost, None)
     }
 
     #[inline]
-    fn decide(&self, hash: u64, cost: u32, own: Option<&Rule>) -> Decision {
-        if let [(rule, table)] = &*self.tables {
-            return take_from(table, own.unwrap_or(rule), hash, self.time.now(), cost);
+    fn take_with<Q: Hash + ?Sized>(&self, key: &Q, cost: u32, own: Option<Rule>) -> Decision {
+        let hash = self.hasher.hash_one(key);
+        let decision = match own {
+            None => self.with_rules(|rules| self.decide(rules, hash, cost)),
+            Some(own) => self.with_rules(|rules| {
+                let (mut all, count) = copy(rules);
+                all[0] = own;
+                self.decide(&all[..count], hash, cost)
+            }),
+        };
+        self.figures.note(decision)
+    }
+
+    #[inline]
+    fn decide(&self, rules: &[Rule], hash: u64, cost: u32) -> Decision {
+        if let ([rule], [table]) = (rules, &*self.tables) {
+            return take_from(table, rule, hash, self.time.now(), cost);
         }
         let _one_at_a_time = self.stripe(hash).lock();
         let now = self.time.now();
-        let decision = self.look(hash, now, cost, own);
+        let decision = self.look(rules, hash, now, cost);
         if decision.is_allowed() {
-            for (rule, table) in self.rules(own) {
+            for (rule, table) in rules.iter().zip(&self.tables) {
                 let _allowed = take_from(table, rule, hash, now, cost);
             }
         }
@@ -169,31 +277,38 @@ impl<K: Clock> KeyedLimiter<K> {
     }
 
     /// What the limit that matters says.
-    fn look(&self, hash: u64, now: Moment, cost: u32, own: Option<&Rule>) -> Decision {
+    fn look(&self, rules: &[Rule], hash: u64, now: Moment, cost: u32) -> Decision {
         let look_at = |(rule, table): (&Rule, &Table)| {
             table.update(hash, rule.gcra.instant(now), |arrival| {
                 (None, rule.decide(arrival, now, cost).1)
             })
         };
-        let decisions = self.rules(own).map(look_at);
+        let decisions = rules.iter().zip(&self.tables).map(look_at);
         decisions
             .reduce(Decision::graver)
             .expect("a quota has at least one limit")
     }
 
-    fn rules<'a>(&'a self, own: Option<&'a Rule>) -> impl Iterator<Item = (&'a Rule, &'a Table)> {
-        self.tables
-            .iter()
-            .enumerate()
-            .map(move |(index, (rule, table))| match own {
-                Some(own) if index == 0 => (own, table),
-                _ => (rule, table),
-            })
+    /// Lets `work` see the rules in force. Changed ones are copied out, so that no lock is held meanwhile.
+    #[inline]
+    fn with_rules<R>(&self, work: impl FnOnce(&[Rule]) -> R) -> R {
+        if self.changed.yes.load(Acquire) == 0 {
+            return work(&self.rules);
+        }
+        let (rules, count) = copy(&self.changed.rules.lock());
+        work(&rules[..count])
     }
 
     fn stripe(&self, hash: u64) -> &Mutex<()> {
         &self.stripes[usize::try_from(hash >> 32).unwrap_or(0) % STRIPES]
     }
+}
+
+/// At least one rule and at most as many as a quota has, and how many they are.
+fn copy(rules: &[Rule]) -> ([Rule; Quota::MOST_LIMITS], usize) {
+    let mut copied = [rules[0]; Quota::MOST_LIMITS];
+    copied[..rules.len()].copy_from_slice(rules);
+    (copied, rules.len())
 }
 
 #[inline]

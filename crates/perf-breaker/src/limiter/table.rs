@@ -17,7 +17,7 @@
 use crate::sync::{AtomicU64, Mutex, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     sets: Box<[Set]>,
     /// Held while a key is put in, so that two threads do not put it in twice.
     stripes: Box<[Mutex<()>]>,
@@ -53,7 +53,7 @@ struct Place<'t> {
 
 impl Table {
     /// Room for `keys` live keys in 80 % of the slots.
-    pub(super) fn new(keys: usize) -> Self {
+    pub(crate) fn new(keys: usize) -> Self {
         let sets = (keys.saturating_mul(5) / 4).div_ceil(WAYS).max(2);
         Self {
             sets: (0..sets).map(|_| Set::new()).collect(),
@@ -66,7 +66,7 @@ impl Table {
     ///
     /// `step` may run several times; the last run counts.
     #[inline]
-    pub(super) fn update<R>(
+    pub(crate) fn update<R>(
         &self,
         hash: u64,
         now: u64,
@@ -82,8 +82,14 @@ impl Table {
         self.insert(hash, now, step)
     }
 
+    /// The key's arrival time, zero if it has none.
+    #[inline]
+    pub(crate) fn read(&self, hash: u64) -> u64 {
+        self.find(hash.max(1)).map_or(0, |place| place.arrival())
+    }
+
     /// How many live keys had to make room.
-    pub(super) fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted.load(Acquire)
     }
 

@@ -5,8 +5,10 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 ///
 /// A recorder takes a ticket, puts the outcome into the ticket's slot, and adds the difference between
 /// the slot's new and old content to the counts. A slot that already holds the outcome needs neither
-/// write, so a healthy call costs one exchange: the ticket's. At rest the counts equal the sum of the
-/// slots; while calls are being recorded they differ by at most the number of those calls.
+/// write. A full window without a failure or a slow call is the same window after another good call, so
+/// that call takes no ticket either: a healthy breaker is only read, however many threads share it. At rest
+/// the counts equal the sum of the slots; while calls are being recorded they differ by at most the number
+/// of those calls.
 #[derive(Debug)]
 pub(crate) struct CountWindow {
     /// `{generation 20, full 1, index of the next slot 43}`. An index that wraps by hand needs no
@@ -42,6 +44,11 @@ impl CountWindow {
         }
     }
 
+    /// How many calls it holds at most.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     #[inline]
     pub(super) fn record(
         &self,
@@ -50,6 +57,9 @@ impl CountWindow {
         minimum: u64,
         stands: impl Fn() -> bool,
     ) -> bool {
+        if trace == Trace::GOOD && self.is_full_of_good_calls(generation) {
+            return false;
+        }
         let Some(ticket) = self.take_ticket(generation, &stands) else {
             return false;
         };
@@ -80,6 +90,17 @@ impl CountWindow {
             failures: unbiased(counts >> COUNT_BITS).min(calls),
             slow: unbiased(counts).min(calls),
         }
+    }
+
+    #[inline]
+    fn is_full_of_good_calls(&self, generation: Generation) -> bool {
+        let full = (generation.0 << 1) | 1;
+        if self.ticket.load(Acquire) >> INDEX_BITS != full {
+            return false;
+        }
+        let counts = self.counts.load(Acquire);
+        // A generation that has not adopted the word has counted nothing in it.
+        counts == empty_counts(generation) || tag(counts) != generation
     }
 
     #[inline]
@@ -213,10 +234,7 @@ mod tests {
     use super::*;
 
     const ONE: Generation = Generation(1);
-    const OK: Trace = Trace {
-        failed: false,
-        slow: false,
-    };
+    const OK: Trace = Trace::GOOD;
 
     #[test]
     fn it_forgets_what_has_slid_out() {
@@ -232,6 +250,27 @@ mod tests {
                 slow: 0
             }
         );
+    }
+
+    #[test]
+    fn a_good_call_changes_nothing_only_in_a_full_window_of_good_calls() {
+        let window = CountWindow::new(3);
+        let ticket = || window.ticket.load(Acquire);
+        let record = |trace| {
+            let before = ticket();
+            window.record(ONE, trace, 1, || true);
+            ticket() != before
+        };
+        assert!([OK, OK, OK].map(record).iter().all(|moved| *moved));
+        assert!(!record(OK));
+        assert!(record(Trace::FAILED));
+        assert!([OK, OK, OK].map(record).iter().all(|moved| *moved));
+        assert!(!record(OK));
+        assert_eq!(window.counts(ONE).failures, 0);
+        let next = Generation(2);
+        assert!(!window.is_full_of_good_calls(next));
+        (0..3).for_each(|_| _ = window.record(next, OK, 1, || true));
+        assert!(window.is_full_of_good_calls(next));
     }
 
     #[test]

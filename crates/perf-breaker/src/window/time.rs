@@ -53,8 +53,13 @@ impl TimeWindow {
         }
     }
 
+    /// The number of buckets and the width of one in nanoseconds.
+    pub(super) const fn shape(&self) -> (usize, u64) {
+        (self.buckets.len(), self.width)
+    }
+
     #[inline]
-    pub(super) fn record(
+    pub(crate) fn record(
         &self,
         generation: Generation,
         trace: Trace,
@@ -80,7 +85,7 @@ impl TimeWindow {
         calls <= minimum && self.counts(generation, now).calls == minimum
     }
 
-    pub(super) fn counts(&self, generation: Generation, now: Moment) -> Counts {
+    pub(crate) fn counts(&self, generation: Generation, now: Moment) -> Counts {
         let here = self.position(now);
         let mut counts = Counts::default();
         for back in 0..self.buckets.len() {

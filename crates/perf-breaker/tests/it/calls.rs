@@ -208,6 +208,18 @@ async fn a_fallback_sees_the_reason_and_may_decline() {
     assert_eq!(second, Ok(7));
 }
 
+#[test]
+fn a_fallback_stands_in_for_a_closure_and_a_value_for_a_future() {
+    let breaker = builder(&ManualClock::new()).build().unwrap();
+    let reply = breaker.run_or_else(|| Err::<i32, _>("down"), |_| Ok(7));
+    assert_eq!(reply, Ok(7));
+    let declined = breaker.run_or_else(|| Err::<i32, _>("down"), Err);
+    assert_eq!(declined, Err(GuardError::Inner("down")));
+    let value = breaker.call_or(async { Err("down") }, 7);
+    assert_eq!(futures_util::FutureExt::now_or_never(value), Some(7));
+    assert_eq!(breaker.snapshot().failures, 3);
+}
+
 #[tokio::test]
 async fn clones_share_one_breaker() {
     let breaker = builder(&ManualClock::new())

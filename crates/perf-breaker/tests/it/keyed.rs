@@ -72,6 +72,61 @@ fn a_key_can_have_a_limit_of_its_own() {
 }
 
 #[test]
+fn a_cost_is_measured_by_the_limit_in_force() {
+    let clock = ManualClock::new();
+    for quota in ["2/second", "2/second; 60/minute"] {
+        let limiter = limiter(quota, 10, &clock);
+        let premium = Limit::new(50, SECOND).unwrap();
+        assert!(
+            limiter
+                .check_cost_with("gold", 50, &premium)
+                .unwrap()
+                .is_allowed()
+        );
+        assert!(
+            !limiter
+                .check_cost_with("gold", 1, &premium)
+                .unwrap()
+                .is_allowed()
+        );
+        let error = limiter.check_cost_with("gold", 51, &premium);
+        let burst = 50;
+        assert_eq!(
+            error,
+            Err(ConfigError::CostExceedsBurst { cost: 51, burst })
+        );
+    }
+}
+
+#[test]
+fn a_changed_quota_keeps_what_each_key_has_taken() {
+    let clock = ManualClock::new();
+    for (before, after) in [
+        ("10/minute", "20/minute"),
+        ("10/minute; 90/day", "20/minute; 90/day"),
+    ] {
+        let limiter = limiter(before, 100, &clock);
+        assert_eq!(admitted(&limiter, 1, 5), 5);
+        assert_eq!(admitted(&limiter, 2, 100), 10);
+        limiter.change(&after.parse().unwrap()).unwrap();
+        assert_eq!(admitted(&limiter, 1, 100), 10);
+        assert_eq!(admitted(&limiter, 2, 100), 0);
+        assert_eq!(admitted(&limiter, 3, 100), 20);
+        clock.advance(60 * SECOND);
+        assert_eq!(admitted(&limiter, 2, 100), 20);
+        assert!(limiter.check_cost(&4_u64, 20).unwrap().is_allowed());
+    }
+    let limiter = limiter("1/day", 100, &clock);
+    assert_eq!(admitted(&limiter, 1, 2), 1);
+    limiter.change(&"1/second".parse().unwrap()).unwrap();
+    assert_eq!(limiter.peek(&1_u64).retry_after(), SECOND);
+    let error = limiter
+        .change(&"1/second; 2/hour".parse().unwrap())
+        .unwrap_err();
+    assert_eq!(error.to_string(), "number of limits is 2, must be 1 to 1");
+}
+
+#[test]
 fn a_key_of_a_mebibyte_is_a_key() {
     let limiter = limiter("1/minute", 10, &ManualClock::new());
     let key = "x".repeat(1 << 20);

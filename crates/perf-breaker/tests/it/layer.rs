@@ -14,7 +14,7 @@ use tower_service::Service;
 
 /// Echoes even numbers and fails on odd ones; counts what reaches it.
 #[derive(Clone, Default)]
-struct Even(Rc<Cell<usize>>);
+pub(crate) struct Even(pub(crate) Rc<Cell<usize>>);
 
 impl Service<u32> for Even {
     type Response = u32;

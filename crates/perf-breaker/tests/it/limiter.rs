@@ -1,7 +1,7 @@
 //! What a limiter admits.
 
 use crate::support::{MS, SECOND, figures, late_clock};
-use perf_breaker::{ConfigError, GuardError, Quota, RateLimiter};
+use perf_breaker::{ConfigError, GuardError, Limit, Quota, RateLimiter};
 use perf_core::{Health, Inspect, ManualClock, Registry};
 use std::sync::Arc;
 
@@ -86,6 +86,46 @@ fn a_refund_can_be_taken_again_and_never_exceeds_the_burst() {
         limiter.refund(u32::MAX);
         assert_eq!(admitted(&limiter, 20), 10);
     }
+}
+
+#[test]
+fn a_changed_quota_keeps_what_was_taken() {
+    for (before, after, left) in [
+        ("10/minute", "100/minute", 40),
+        ("10/minute", "5/minute", 2),
+        ("10/minute", "7/minute; 3/day", 2),
+        ("10/minute; 20/hour", "10/minute; 10/hour", 4),
+        // A day's worth was taken, and nobody waits a day for a burst of a second.
+        ("10/day", "10/second", 0),
+    ] {
+        let clock = ManualClock::new();
+        let limiter = limiter(before, &clock);
+        assert!(limiter.check_cost(6).unwrap().is_allowed());
+        limiter.change(&after.parse().unwrap());
+        assert_eq!(admitted(&limiter, 200), left, "{before} to {after}");
+        clock.advance(24 * 3600 * SECOND);
+        let quota: Quota = after.parse().unwrap();
+        let burst = quota.limits().iter().map(Limit::burst).min();
+        assert_eq!(admitted(&limiter, 200), burst.unwrap() as usize);
+        limiter.refund(1);
+        assert_eq!(admitted(&limiter, 200), 1);
+    }
+}
+
+#[test]
+fn a_quota_that_changes_under_load_never_admits_more_than_either() {
+    let clock = ManualClock::new();
+    let limiter = limiter("1000/hour", &clock);
+    let quotas = ["1000/hour", "1000/hour; 5000/day"].map(|quota| quota.parse::<Quota>().unwrap());
+    let total: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| admitted(&limiter, 1_000)))
+            .collect();
+        (0..50).for_each(|change| limiter.change(&quotas[change % 2]));
+        let admitted = threads.into_iter().map(|thread| thread.join().unwrap());
+        admitted.sum()
+    });
+    assert_eq!(total, 1_000);
 }
 
 #[test]

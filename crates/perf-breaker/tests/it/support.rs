@@ -1,7 +1,7 @@
 //! What several themes need.
 
 use perf_breaker::{BreakerBuilder, CircuitBreaker, State};
-use perf_core::ManualClock;
+use perf_core::{Clock, ManualClock};
 use std::time::Duration;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -62,4 +62,29 @@ pub(crate) fn figures(samples: &[perf_core::Sample]) -> Vec<String> {
             _ => unreachable!("no part here has a histogram"),
         })
         .collect()
+}
+
+/// A clock that is as late as the last wait asks for: waits end at once, and time has passed.
+#[derive(Clone, Debug)]
+pub(crate) struct TickingClock(pub(crate) ManualClock);
+
+impl TickingClock {
+    pub(crate) fn new() -> Self {
+        Self(ManualClock::new())
+    }
+}
+
+impl Clock for TickingClock {
+    fn now(&self) -> perf_core::Moment {
+        self.0.now()
+    }
+
+    fn wall(&self) -> std::time::SystemTime {
+        self.0.wall()
+    }
+
+    fn sleep_until(&self, deadline: perf_core::Moment) -> perf_core::clock::Sleep {
+        let clock = self.0.clone();
+        Box::pin(async move { clock.advance(deadline.since(clock.now())) })
+    }
 }

@@ -1,41 +1,40 @@
-//! Postgres: `VALUES` for a few rows, binary COPY for more.
-//!
-//! COPY wins from some ten rows on where the server is near. What keeps it from being the only way is
-//! sqlx 0.9, which leaves Nagle's algorithm on: over TCP, a COPY that fits into the socket's buffer waits
-//! 40 ms for the server's delayed acknowledgement. So the transport is asked for, in the same round
-//! trip that reads the columns' types, and over TCP less than 1 MiB goes as `VALUES`. So does everything
-//! inside a caller's transaction, for a reason that the module `transaction` gives.
+//! Postgres: `VALUES` for a few rows, `unnest` or binary COPY for more.
 
 mod cells;
 mod copy;
 mod describe;
 mod failure;
+mod ids;
+mod input;
 mod isolate;
+mod json;
+mod keyed;
+mod numbered;
+mod statement;
 mod transaction;
 mod upsert;
-mod values;
+mod way;
 
-use super::{Backend, Conflict, Rejection, Scope, Target, encoded};
+use super::{Backend, Conflict, Rejection, Scope, Target, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use failure::Failed;
-use sqlx::postgres::PgTypeInfo;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres};
+use way::Way;
 
 pub use cells::PgCells;
-
-/// Below this many rows one `VALUES` statement is as fast as COPY, and needs no question first.
-const COPY_FROM_ROWS: usize = 16;
-/// What a COPY over TCP must at least carry to be free of the wait.
-const COPY_OVER_TCP_BYTES: usize = 1 << 20;
 
 /// What is remembered for the length of a transaction.
 #[derive(Debug, Default)]
 pub struct Session {
-    /// Set while the connection may be in the middle of a COPY.
-    copying: bool,
+    /// Set while rows are on their way outside of a transaction of the caller's.
+    writing: bool,
+    known: Option<describe::Known>,
+    /// Where ids come from.
+    sequence: Option<String>,
 }
 
 impl super::sealed::Sealed for Postgres {}
@@ -43,6 +42,10 @@ impl super::sealed::Sealed for Postgres {}
 impl Backend for Postgres {
     type Cells<'r> = PgCells;
     type Session = Session;
+
+    fn depth(connection: &PgConnection) -> usize {
+        transaction::depth(connection)
+    }
 
     async fn begin(connection: &mut PgConnection) -> Result<Scope<'_, Self>, BulkError> {
         transaction::begin(connection).await
@@ -53,7 +56,7 @@ impl Backend for Postgres {
     }
 
     fn abandon(connection: &mut PgConnection, session: &Session) {
-        transaction::abandon(connection, session.copying);
+        transaction::abandon(connection, session.writing);
     }
 
     async fn insert<R: BulkRow<Self> + Sync>(
@@ -63,12 +66,19 @@ impl Backend for Postgres {
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<(), Rejection> {
-        let outcome = if isolate {
-            isolate::insert(scope, target, rows, meter).await
-        } else {
-            insert(scope, target, rows, meter).await
-        };
-        outcome.map_err(|failed| failed.into_rejection(isolate))
+        write(scope, target, isolate, rows, meter).await
+    }
+
+    async fn insert_with_ids<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        id: &str,
+        isolate: bool,
+        rows: &[R],
+        ids: &mut Vec<i64>,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), Rejection> {
+        ids::insert(scope, target, id, isolate, rows, ids, meter).await
     }
 
     async fn upsert<R: BulkRow<Self> + Sync>(
@@ -78,7 +88,43 @@ impl Backend for Postgres {
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Upserted>, Rejection> {
-        upsert::write(scope, target, conflict, rows, meter)
+        scope.session.writing = !transaction::is_nested(scope);
+        let outcome = upsert::write(scope, target, conflict, rows, meter).await;
+        scope.session.writing = false;
+        outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        scope.session.writing = !transaction::is_nested(scope);
+        let outcome = keyed::update(scope, target, conflict, rows, meter).await;
+        scope.session.writing = false;
+        outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        scope.session.writing = !transaction::is_nested(scope);
+        let outcome = keyed::delete(scope, target, keys, meter).await;
+        scope.session.writing = false;
+        outcome.map_err(|failed| failed.into_rejection(false))
+    }
+
+    async fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut PgConnection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> Result<Vec<(usize, PgRow)>, Rejection> {
+        keyed::read(connection, target, keys)
             .await
             .map_err(|failed| failed.into_rejection(false))
     }
@@ -101,6 +147,23 @@ impl Backend for Postgres {
     }
 }
 
+async fn write<R: BulkRow<Postgres> + Sync>(
+    scope: &mut Scope<'_, Postgres>,
+    target: &Target<'_>,
+    isolate: bool,
+    rows: &[R],
+    meter: &mut Meter<'_>,
+) -> Result<(), Rejection> {
+    scope.session.writing = !transaction::is_nested(scope);
+    let outcome = if isolate {
+        isolate::insert(scope, target, rows, meter).await
+    } else {
+        insert(scope, target, rows, meter).await
+    };
+    scope.session.writing = false;
+    outcome.map_err(|failed| failed.into_rejection(isolate))
+}
+
 /// Writes rows by the way that suits their number and the transport.
 async fn insert<R: BulkRow<Postgres> + Sync>(
     scope: &mut Scope<'_, Postgres>,
@@ -108,36 +171,11 @@ async fn insert<R: BulkRow<Postgres> + Sync>(
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<(), Failed> {
-    if rows.len() < COPY_FROM_ROWS || transaction::is_nested(scope) {
-        let types = describe::columns(scope, target).await?;
-        return values::write(scope, target, types, rows, meter).await;
+    let (types, way) = way::of_insert(scope, target, rows).await?;
+    match way {
+        Way::Copy => copy::write(scope, target, &types, rows, meter).await,
+        Way::Statements(form) => statement::write(scope, target, &types, form, rows, meter).await,
     }
-    let (types, over_tcp) = describe::columns_and_transport(scope, target).await?;
-    if over_tcp && !exceeds(rows, target, &types, COPY_OVER_TCP_BYTES)? {
-        values::write(scope, target, types, rows, meter).await
-    } else {
-        copy::write(scope, target, types, rows, meter).await
-    }
-}
-
-/// Whether the rows encode to more than `limit` bytes; encodes no more of them than it takes to know.
-fn exceeds<R: BulkRow<Postgres>>(
-    rows: &[R],
-    target: &Target<'_>,
-    types: &[PgTypeInfo],
-    limit: usize,
-) -> Result<bool, Failed> {
-    let mut cells = PgCells::checked(types.to_vec());
-    let mut bytes = 0;
-    for (at, row) in rows.iter().enumerate() {
-        cells.clear();
-        encode(row, at, target, &mut cells).map_err(|error| Failed::encoding(at, error))?;
-        bytes += cells.len();
-        if bytes > limit {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Appends `row`, or leaves the cells as they were.
@@ -147,6 +185,7 @@ fn encode<R: BulkRow<Postgres>>(
     target: &Target<'_>,
     cells: &mut PgCells,
 ) -> Result<(), BulkError> {
+    has_columns(row, target, at)?;
     let before = cells.len();
     cells.start_row(target.columns.len());
     let outcome = row.encode(cells);

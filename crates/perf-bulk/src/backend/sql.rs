@@ -12,6 +12,9 @@ pub(super) fn insert_into(dialect: Dialect, target: &Target<'_>) -> String {
         dialect.push_identifier(sql, column);
     });
     sql.push_str(") ");
+    if target.overriding {
+        sql.push_str("OVERRIDING SYSTEM VALUE ");
+    }
     sql
 }
 

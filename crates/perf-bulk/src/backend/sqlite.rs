@@ -10,18 +10,20 @@
 //! Transactions stay with sqlx, which counts their depth and rolls back what is dropped.
 
 mod failure;
+mod json;
 mod raw;
 mod statement;
 mod value;
 
-use super::{Backend, Conflict, Rejection, Scope, Target, driver_error, encoded};
+use super::{Backend, Conflict, Rejection, Scope, Target, driver_error, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use failure::Failure;
 use raw::Session;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
 use sqlx_core::sql_str::SqlSafeStr;
 use sqlx_core::transaction::TransactionManager;
 
@@ -31,6 +33,9 @@ pub use value::{SqliteCells, SqliteValue};
 const ROWS_PER_POLL: u64 = 100;
 const BYTES_PER_POLL: u64 = 256 << 10;
 
+/// How many keys one statement looks up.
+const READ_KEYS: usize = 500;
+
 type Depth = <Sqlite as sqlx::Database>::TransactionManager;
 
 impl super::sealed::Sealed for Sqlite {}
@@ -38,6 +43,10 @@ impl super::sealed::Sealed for Sqlite {}
 impl Backend for Sqlite {
     type Cells<'r> = SqliteCells<'r>;
     type Session = ();
+
+    fn depth(connection: &SqliteConnection) -> usize {
+        Depth::get_transaction_depth(connection)
+    }
 
     async fn begin(connection: &mut SqliteConnection) -> Result<Scope<'_, Self>, BulkError> {
         // A deferred transaction that turns into a writer midway can fail where waiting would have
@@ -78,6 +87,25 @@ impl Backend for Sqlite {
         .await
     }
 
+    /// SQLite returns the id of one row before it writes the next: there is no order to prove.
+    async fn insert_with_ids<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        id: &str,
+        _isolate: bool,
+        rows: &[R],
+        ids: &mut Vec<i64>,
+        meter: &mut Meter<'_>,
+    ) -> Result<(), Rejection> {
+        let statements = [statement::insert_returning(target, id)];
+        write(scope, target, &statements, rows, meter, |session, row| {
+            let returned = session.run_returning(0, row)?;
+            ids.push(returned.ok_or_else(Failure::ignored)?);
+            Ok(())
+        })
+        .await
+    }
+
     async fn upsert<R: BulkRow<Self> + Sync>(
         scope: &mut Scope<'_, Self>,
         target: &Target<'_>,
@@ -104,6 +132,73 @@ impl Backend for Sqlite {
         })
         .await?;
         Ok(outcomes)
+    }
+
+    async fn update<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        conflict: &Conflict,
+        rows: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let statements = [statement::update(target, conflict)];
+        let mut matched = Vec::with_capacity(rows.len());
+        write(scope, target, &statements, rows, meter, |session, row| {
+            let positions = conflict.update.iter().chain(&conflict.key);
+            let before = session.changes();
+            session.run(0, positions.map(|position| &row[*position]))?;
+            matched.push(session.changes() != before);
+            Ok(())
+        })
+        .await?;
+        Ok(matched)
+    }
+
+    async fn delete<R: BulkRow<Self> + Sync>(
+        scope: &mut Scope<'_, Self>,
+        target: &Target<'_>,
+        keys: &[R],
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, Rejection> {
+        let statements = [statement::delete(target)];
+        let mut matched = Vec::with_capacity(keys.len());
+        write(scope, target, &statements, keys, meter, |session, key| {
+            let before = session.changes();
+            session.run(0, key)?;
+            matched.push(session.changes() != before);
+            Ok(())
+        })
+        .await?;
+        Ok(matched)
+    }
+
+    async fn read<R: BulkRow<Self> + Sync>(
+        connection: &mut SqliteConnection,
+        target: &Target<'_>,
+        keys: &[R],
+    ) -> Result<Vec<(usize, SqliteRow)>, Rejection> {
+        let mut found = Vec::new();
+        let mut cells = SqliteCells::default();
+        for (first, part) in (0..).step_by(READ_KEYS).zip(keys.chunks(READ_KEYS)) {
+            let mut arguments = SqliteArguments::default();
+            for (at, key) in part.iter().enumerate() {
+                encode(key, first + at, target, &mut cells)
+                    .and_then(|()| value::bind(cells.values(), &mut arguments))
+                    .map_err(|error| rejection(first + at, false, error))?;
+            }
+            let sql = AssertSqlSafe(statement::read(target, first, part.len()));
+            let rows = sqlx::query_with(sql, arguments)
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(|error| rejection(first, false, failure::read_error(error, target)))?;
+            for row in rows {
+                let position: i64 = row
+                    .try_get(row.len() - 1)
+                    .map_err(|error| rejection(first, false, driver_error(error)))?;
+                found.push((usize::try_from(position).unwrap_or(usize::MAX), row));
+            }
+        }
+        Ok(found)
     }
 
     fn key<R: BulkRow<Self>>(
@@ -186,6 +281,7 @@ fn encode<'r, R: BulkRow<Sqlite>>(
     target: &Target<'_>,
     cells: &mut SqliteCells<'r>,
 ) -> Result<(), BulkError> {
+    has_columns(row, target, at)?;
     cells.clear();
     let outcome = row.encode(cells);
     encoded(outcome, target, at, cells.values().len())

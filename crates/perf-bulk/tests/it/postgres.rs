@@ -2,6 +2,7 @@
 
 mod cancellation;
 mod isolation;
+mod strategies;
 mod types;
 mod upsert;
 
@@ -217,18 +218,18 @@ async fn an_unknown_column_or_table_is_named_and_the_connection_goes_on() {
 async fn a_column_that_changes_its_type_is_noticed() {
     let database = database();
     let [mut other, mut connection] = connections(&database).await;
-    let rows = |first| (first..first + 50).map(plane);
+    let rows = |first| (first..first + 200).map(plane);
     let insert = BulkInsert::into("planes");
     insert.execute(&mut connection, rows(0)).await.unwrap();
     execute(&mut other, "ALTER TABLE planes ALTER seats TYPE float8").await;
     let insert = BulkInsert::into("planes");
     insert
-        .execute(&mut connection, rows(100))
+        .execute(&mut connection, rows(300))
         .await
         .unwrap_err();
     let insert = BulkInsert::into("planes");
     let error = insert
-        .execute(&mut connection, rows(100))
+        .execute(&mut connection, rows(300))
         .await
         .unwrap_err();
     assert!(
@@ -239,5 +240,5 @@ async fn a_column_that_changes_its_type_is_noticed() {
         .fetch_one(&mut other)
         .await
         .unwrap();
-    assert_eq!(stored, 50);
+    assert_eq!(stored, 200);
 }

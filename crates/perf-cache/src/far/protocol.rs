@@ -1,9 +1,11 @@
 use super::FarTier;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
-use crate::store::{Lease, LeaseRequest, StoreError};
+use crate::pattern::Pattern;
+use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo};
 use crate::time::Time;
 use perf_core::Moment;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -34,16 +36,34 @@ pub(crate) enum Sight<V> {
     Down,
 }
 
-/// The right to publish.
+/// A wish to be the one who loads a key.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) key: &'a str,
+    /// What was seen under the key.
+    pub(crate) replacing: &'a [u8],
+    pub(crate) tags: &'a [Box<str>],
+}
+
+/// The right to publish under a key.
 #[derive(Debug)]
 pub(crate) struct Grant {
+    pub(crate) key: String,
     lease: Lease,
     tags: Vec<Box<str>>,
     generations: Vec<u64>,
 }
 
+/// What a load gave for a granted key: a value, for how long it is fresh, and what it cost.
+pub(crate) type Yield<'a, V> = (&'a V, Duration, Duration);
+
+/// Generations by the tag's name.
+type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
+
 /// The longest key that is sent to a store, in bytes.
 const MAX_KEY: usize = 1_024;
+/// How many keys are removed in one request.
+const REMOVED_AT_ONCE: usize = 1_000;
 /// The tag that every envelope carries. No user's tag is empty.
 const ALL: &str = "";
 
@@ -63,7 +83,7 @@ impl<K, V> Far<K, V> {
 
     /// The store's name of `key`.
     pub(crate) fn key(&self, key: &K) -> Result<String, CacheError> {
-        let name = format!("{}:v:{}", self.namespace, (self.tier.name)(key));
+        let name = self.key_prefix() + &(self.tier.name)(key);
         if name.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong {
                 bytes: name.len(),
@@ -87,75 +107,97 @@ impl<K, V> Far<K, V> {
         self.time.now().as_nanos() < self.cooling_until.load(Ordering::Relaxed)
     }
 
-    /// Looks under `key`, in one round trip if `tags` are the value's.
-    pub(crate) async fn look(&self, key: &str, tags: &[Box<str>]) -> Sight<V> {
+    /// Looks under the keys: in one round trip if `tags` are all those of the values, else in two.
+    pub(crate) async fn look(&self, keys: &[String], tags: &[&str]) -> Vec<Sight<V>> {
+        let down = || keys.iter().map(|_| Sight::Down).collect();
         if self.is_cooling() {
-            return Sight::Down;
+            return down();
         }
-        let asked: Vec<&str> = std::iter::once(ALL)
-            .chain(tags.iter().map(AsRef::as_ref))
-            .collect();
+        let asked: Vec<&str> = std::iter::once(ALL).chain(tags.iter().copied()).collect();
         let names: Vec<String> = asked.iter().map(|tag| self.tag(tag)).collect();
-        let Ok(reading) = self.ask("read", self.tier.store.read(key, &names)).await else {
-            return Sight::Down;
+        let Ok(reading) = self.ask("read", self.tier.store.read(keys, &names)).await else {
+            return down();
         };
-        let Some(bytes) = reading.value else {
-            count(&self.misses);
-            return Sight::Missing(Vec::new());
-        };
-        if envelope::is_lease(&bytes) {
-            return Sight::Leased(bytes);
+        let envelopes: Vec<_> = reading
+            .values
+            .iter()
+            .map(|v| self.open(v.as_deref()))
+            .collect();
+        let mut known: Known<'_> = asked.into_iter().zip(reading.generations).collect();
+        if self.complete(&mut known, &envelopes).await.is_err() {
+            return down();
         }
-        let known = asked
-            .into_iter()
-            .zip(reading.generations)
-            .collect::<Vec<_>>();
-        match self.open(key, &bytes, &known).await {
-            Some((value, left, tags)) => {
+        let values = reading.values.iter().zip(envelopes);
+        values
+            .map(|(bytes, envelope)| self.sight(bytes.as_deref(), envelope, &known))
+            .collect()
+    }
+
+    /// An envelope that is undamaged, of this schema, and fresh.
+    fn open<'a>(&self, bytes: Option<&'a [u8]>) -> Option<(Envelope<'a>, Duration)> {
+        let bytes = bytes.filter(|bytes| !envelope::is_lease(bytes))?;
+        let envelope = Envelope::decode(bytes).filter(|envelope| {
+            (envelope.codec, envelope.schema) == (self.tier.codec, self.tier.schema)
+        });
+        if envelope.is_none() {
+            count(&self.undecodable);
+        }
+        let envelope = envelope?;
+        let elapsed = self.wall_ms().saturating_sub(envelope.stored_at_ms);
+        let left = envelope.fresh_for_ms.checked_sub(elapsed)?;
+        (left > 0).then(|| (envelope, Duration::from_millis(left)))
+    }
+
+    /// Asks for the generations that the envelopes carry and nobody has asked for.
+    async fn complete<'a>(
+        &self,
+        known: &mut Known<'a>,
+        envelopes: &[Option<(Envelope<'a>, Duration)>],
+    ) -> Result<(), CacheError> {
+        let tags = envelopes.iter().flatten();
+        let tags = tags.flat_map(|(envelope, _)| envelope.tags.iter().map(|(tag, _)| *tag));
+        let mut unknown: Vec<&str> = tags.filter(|tag| !known.contains_key(tag)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        let names: Vec<String> = unknown.iter().map(|tag| self.tag(tag)).collect();
+        let reading = self.ask("read", self.tier.store.read(&[], &names)).await?;
+        known.extend(unknown.into_iter().zip(reading.generations));
+        Ok(())
+    }
+
+    fn sight(
+        &self,
+        bytes: Option<&[u8]>,
+        envelope: Option<(Envelope<'_>, Duration)>,
+        known: &Known<'_>,
+    ) -> Sight<V> {
+        match bytes {
+            Some(bytes) if envelope::is_lease(bytes) => return Sight::Leased(bytes.to_vec()),
+            _ => {}
+        }
+        match envelope.and_then(|(envelope, left)| self.value(&envelope, left, known)) {
+            Some(found) => {
                 count(&self.hits);
-                Sight::Value(value, left, tags)
+                found
             }
             None => {
                 count(&self.misses);
-                Sight::Missing(envelope::seal_of(&bytes).to_vec())
+                Sight::Missing(envelope::seal_of(bytes.unwrap_or_default()).to_vec())
             }
         }
     }
 
-    /// The value of an envelope that is undamaged, of this schema, fresh, and whose tags stand.
-    async fn open(
+    /// The value of an envelope whose tags stand.
+    fn value(
         &self,
-        key: &str,
-        bytes: &[u8],
-        known: &[(&str, Option<u64>)],
-    ) -> Option<(V, Duration, Vec<Box<str>>)> {
-        let Some(envelope) = Envelope::decode(bytes).filter(|envelope| {
-            (envelope.codec, envelope.schema) == (self.tier.codec, self.tier.schema)
-        }) else {
-            count(&self.undecodable);
-            return None;
-        };
-        let elapsed = self.wall_ms().saturating_sub(envelope.stored_at_ms);
-        let left = envelope
-            .fresh_for_ms
-            .checked_sub(elapsed)
-            .filter(|left| *left > 0)?;
-        let unknown: Vec<&str> = envelope
-            .tags
-            .iter()
-            .map(|(tag, _)| *tag)
-            .filter(|tag| known.iter().all(|(name, _)| name != tag))
-            .collect();
-        let mut generations = known.to_vec();
-        if !unknown.is_empty() {
-            let names: Vec<String> = unknown.iter().map(|tag| self.tag(tag)).collect();
-            let reading = self
-                .ask("read", self.tier.store.read(key, &names))
-                .await
-                .ok()?;
-            generations.extend(unknown.into_iter().zip(reading.generations));
-        }
-        let stands = |(tag, number): &(&str, u64)| generations.contains(&(*tag, Some(*number)));
+        envelope: &Envelope<'_>,
+        left: Duration,
+        known: &Known<'_>,
+    ) -> Option<Sight<V>> {
+        let stands = |(tag, number): &(&str, u64)| known.get(tag) == Some(&Some(*number));
         if !envelope.tags.iter().all(stands) {
             return None;
         }
@@ -165,57 +207,70 @@ impl<K, V> Far<K, V> {
         };
         let tags = envelope.tags.iter().filter(|(tag, _)| *tag != ALL);
         let tags = tags.map(|(tag, _)| Box::from(*tag)).collect();
-        Some((value, Duration::from_millis(left), tags))
+        Some(Sight::Value(value, left, tags))
     }
 
-    /// Asks to be the one who loads; `None` if someone else is.
+    /// Asks to be the one who loads these keys; `None` where someone else is.
     pub(crate) async fn lease(
         &self,
-        key: &str,
-        replacing: &[u8],
+        wishes: &[Wish<'_>],
         hold: Duration,
-        tags: &[Box<str>],
-    ) -> Result<Option<Grant>, CacheError> {
-        let lease = envelope::lease(fastrand::u64(..));
-        let request = LeaseRequest {
-            lease,
-            replacing,
-            hold,
-            tags: &self.fresh_tags(tags),
-        };
-        let generations = self
-            .ask("lease", self.tier.store.lease(key, request))
+    ) -> Result<Vec<Option<Grant>>, CacheError> {
+        let requests = wishes.iter().map(|wish| LeaseRequest {
+            key: wish.key,
+            lease: envelope::lease(fastrand::u64(..)),
+            replacing: wish.replacing,
+        });
+        let requests: Vec<_> = requests.collect();
+        let mut tags: Vec<&str> = wishes.iter().flat_map(|wish| texts(wish.tags)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let fresh = self.fresh_tags(tags.iter().copied());
+        let leased = self
+            .ask("lease", self.tier.store.lease(&requests, hold, &fresh))
             .await?;
-        Ok(generations.map(|generations| Grant {
-            lease,
-            tags: tags.into(),
-            generations,
-        }))
+        let names = std::iter::once(ALL).chain(tags);
+        let known: HashMap<&str, u64> = names.zip(leased.generations).collect();
+        let grant = |(wish, request): (&Wish<'_>, LeaseRequest<'_>)| Grant {
+            key: wish.key.to_owned(),
+            lease: request.lease,
+            tags: wish.tags.into(),
+            generations: std::iter::once(ALL)
+                .chain(texts(wish.tags))
+                .map(|tag| known.get(tag).copied().unwrap_or_default())
+                .collect(),
+        };
+        let grants = wishes.iter().zip(requests).zip(leased.granted);
+        Ok(grants
+            .map(|(pair, granted)| granted.then(|| grant(pair)))
+            .collect())
     }
 
-    /// Publishes under a lease; `false` if it was lost, and the value must not be kept anywhere.
+    /// Ends leases, with values or without; says of each whether it still stood. If it did not, the value
+    /// must not be kept anywhere.
     ///
     /// A value that cannot be encoded, or is too large, is not published and may be kept near.
-    pub(crate) async fn publish(
+    pub(crate) async fn settle(
         &self,
-        key: &str,
-        grant: &Grant,
-        value: &V,
-        ttl: Duration,
-        cost: Duration,
-    ) -> Result<bool, CacheError> {
-        let sealed = self.seal(value, ttl, cost, &grant.tags, &grant.generations);
-        let bytes = sealed.as_ref().ok().map(|bytes| (&bytes[..], ttl));
-        self.ask("publish", self.tier.store.settle(key, &grant.lease, bytes))
+        ends: &[(&Grant, Option<Yield<'_, V>>)],
+    ) -> Result<Vec<bool>, CacheError> {
+        let sealed = ends.iter().map(|(grant, value)| {
+            let (value, ttl, cost) = (*value)?;
+            let bytes = self.seal(value, ttl, cost, &grant.tags, &grant.generations);
+            Some((bytes.ok()?, ttl))
+        });
+        let sealed: Vec<Option<(Vec<u8>, Duration)>> = sealed.collect();
+        let settlements = ends
+            .iter()
+            .zip(&sealed)
+            .map(|((grant, _), value)| Settlement {
+                key: &grant.key,
+                lease: grant.lease,
+                value: value.as_ref().map(|(bytes, ttl)| (&bytes[..], *ttl)),
+            });
+        let settlements: Vec<_> = settlements.collect();
+        self.ask("settle", self.tier.store.settle(&settlements))
             .await
-    }
-
-    /// Gives a lease back without a value.
-    pub(crate) async fn release(&self, key: &str, grant: &Grant) {
-        // Whoever waits loads a little later if this fails: the failure is counted.
-        let _released = self
-            .ask("release", self.tier.store.settle(key, &grant.lease, None))
-            .await;
     }
 
     /// Writes a value over whatever lies under `key`.
@@ -226,7 +281,7 @@ impl<K, V> Far<K, V> {
         ttl: Duration,
         tags: &[Box<str>],
     ) -> Result<(), CacheError> {
-        let fresh = self.fresh_tags(tags);
+        let fresh = self.fresh_tags(texts(tags));
         let store = &self.tier.store;
         let generations = self
             .ask("read generations", store.generations(&fresh))
@@ -236,7 +291,36 @@ impl<K, V> Far<K, V> {
     }
 
     pub(crate) async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        self.ask("remove", self.tier.store.remove(key)).await
+        let keys = [key.to_owned()];
+        self.ask("remove", self.tier.store.remove(&keys)).await
+    }
+
+    /// Removes what lies under keys that match, in batches; tells the number so far after each.
+    pub(crate) async fn remove_matching(
+        &self,
+        pattern: Pattern,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<u64, CacheError> {
+        let store = &self.tier.store;
+        let pattern = pattern.within(&self.key_prefix());
+        let (mut position, mut removed) = (0, 0);
+        loop {
+            let scanned = self.ask("scan", store.scan(&pattern, position)).await?;
+            for keys in scanned.keys.chunks(REMOVED_AT_ONCE) {
+                self.ask("remove", store.remove(keys)).await?;
+                removed += u64::try_from(keys.len()).unwrap_or(u64::MAX);
+                progress(removed);
+            }
+            match scanned.next {
+                Some(next) => position = next,
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// What the store tells of itself.
+    pub(crate) async fn info(&self) -> Result<StoreInfo, CacheError> {
+        self.ask("tell of itself", self.tier.store.info()).await
     }
 
     /// Invalidates every envelope with one of these tags.
@@ -267,7 +351,7 @@ impl<K, V> Far<K, V> {
                 limit: self.tier.max_bytes,
             });
         }
-        let tags = std::iter::once(ALL).chain(tags.iter().map(AsRef::as_ref));
+        let tags = std::iter::once(ALL).chain(texts(tags));
         let envelope = Envelope {
             seal: fastrand::u64(..),
             codec: self.tier.codec,
@@ -282,9 +366,13 @@ impl<K, V> Far<K, V> {
     }
 
     /// The names of the tags and of `ALL`, each with a new generation in case it has none.
-    fn fresh_tags(&self, tags: &[Box<str>]) -> Vec<(String, u64)> {
-        let all = std::iter::once(ALL).chain(tags.iter().map(AsRef::as_ref));
+    fn fresh_tags<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Vec<(String, u64)> {
+        let all = std::iter::once(ALL).chain(tags);
         all.map(|tag| (self.tag(tag), fastrand::u64(..))).collect()
+    }
+
+    fn key_prefix(&self) -> String {
+        format!("{}:v:", self.namespace)
     }
 
     fn tag(&self, tag: &str) -> String {
@@ -319,6 +407,10 @@ impl<K, V> Far<K, V> {
             .fetch_max(until.as_nanos(), Ordering::Relaxed);
         Err(error)
     }
+}
+
+fn texts(tags: &[Box<str>]) -> impl Iterator<Item = &str> {
+    tags.iter().map(AsRef::as_ref)
 }
 
 fn count(counter: &AtomicU64) {

@@ -1,14 +1,15 @@
+use super::limit::{Limit, Patience};
 use super::seat::Seat;
 use super::task::{self, Landing, Terms};
 use crate::bounds::{Key, Value};
 use crate::expiry::Windows;
-use crate::flight::{Flight, Landed, Outcome};
+use crate::fence::Stamp;
+use crate::flight::{Flight, Landed, Outcome, Tether};
 use crate::near::Boarding;
 use crate::shared::Shared;
 use crate::store::LocalStore;
 use crate::tags::Slots;
 use crate::{CacheError, CancelPolicy, Entry, EntryPolicy, LoadError, Lookup, Source};
-use perf_core::clock::Sleep;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -20,11 +21,11 @@ pub(crate) struct Call<K, V, S> {
     tags: Vec<Box<str>>,
     slots: Slots,
     ttl: Option<Duration>,
-    windows: Windows,
+    pub(super) windows: Windows,
 }
 
 /// What a wait led to.
-enum Waited<V> {
+pub(super) enum Waited<V> {
     Landed(Outcome<V>),
     /// The caller's patience ended before the load did.
     Impatient,
@@ -53,7 +54,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         call.load_or_join(load).await
     }
 
-    fn new(shared: Arc<Shared<K, V, S>>, key: K, policy: EntryPolicy) -> Result<Self, CacheError> {
+    pub(super) fn new(
+        shared: Arc<Shared<K, V, S>>,
+        key: K,
+        policy: EntryPolicy,
+    ) -> Result<Self, CacheError> {
         shared.ensure_open()?;
         policy.validate()?;
         if let Some(far) = &shared.far {
@@ -78,8 +83,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     pub(crate) async fn fetch(shared: Arc<Shared<K, V, S>>, key: K) -> Option<Lookup<V>> {
         let call = Self::new(shared, key, EntryPolicy::new()).ok()?;
         let runtime = call.shared.runtime().ok()?;
-        let settings = &call.shared.settings;
-        let mut patience = settings.time.sleep_on(&runtime, settings.wait_timeout);
+        let mut patience = call.patience(&runtime);
         let (flight, joined) = match call.board(false) {
             Boarding::Hit(entry) => return Some(call.lookup(entry, Source::Near)),
             Boarding::Rests => return None,
@@ -90,7 +94,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                 (flight, stamp)
             }
         };
-        match call.wait(&runtime, &flight, &mut patience).await {
+        match call.wait(Seat::new(&call, &flight), &mut patience).await {
             Waited::Landed(Outcome::Landed(landed))
                 if call
                     .shared
@@ -110,9 +114,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let settings = &self.shared.settings;
         let runtime = self.shared.runtime()?;
-        let mut patience = settings.time.sleep_on(&runtime, settings.wait_timeout);
+        let mut patience = self.patience(&runtime);
         let mut load = Some(load);
         loop {
             let may_rest = self.has_fallback();
@@ -134,35 +137,50 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                     (flight, stamp)
                 }
             };
-            let failure = match self.wait(&runtime, &flight, &mut patience).await {
-                Waited::Content(stale) => return Ok(stale),
-                Waited::Landed(Outcome::Landed(landed)) => {
-                    if self
-                        .shared
-                        .near
-                        .admits_joiner(&flight, joined, landed.slots)
-                    {
-                        return Ok(arrived(landed));
-                    }
-                    continue;
-                }
-                // It was a look without a load.
-                Waited::Landed(Outcome::Absent) => continue,
-                Waited::Landed(Outcome::Failed(error)) => match error.downcast::<E>() {
-                    Ok(error) => LoadError::Loader(error),
-                    // Another call site loads this key, with another error type: load for oneself.
-                    Err(_) => continue,
-                },
-                Waited::Landed(Outcome::TimedOut) | Waited::Impatient => LoadError::TimedOut,
-                Waited::Landed(Outcome::Panicked) => LoadError::Panicked,
-                Waited::Landed(Outcome::Aborted) => LoadError::Aborted,
-                Waited::Landed(Outcome::Closed) => CacheError::Closed.into(),
-            };
-            return self.fallback().ok_or(failure);
+            let waited = self.wait(Seat::new(&self, &flight), &mut patience).await;
+            if let Some(result) = self.conclude(waited, &flight, joined) {
+                return result;
+            }
         }
     }
 
-    fn board(&self, may_rest: bool) -> Boarding<K, V> {
+    /// What a wait comes to; nothing if the caller must try again.
+    pub(super) fn conclude<E: Send + Sync + 'static>(
+        &self,
+        waited: Waited<V>,
+        flight: &Flight<V>,
+        joined: Stamp,
+    ) -> Option<Result<Lookup<V>, LoadError<E>>> {
+        let near = &self.shared.near;
+        let failure = match waited {
+            Waited::Content(stale) => return Some(Ok(stale)),
+            Waited::Landed(Outcome::Landed(landed)) => {
+                let admitted = near.admits_joiner(flight, joined, landed.slots);
+                return admitted.then(|| Ok(arrived(landed)));
+            }
+            // It was a look without a load.
+            Waited::Landed(Outcome::Absent) => return None,
+            // Where another call site loads this key, with another error type, load for oneself.
+            Waited::Landed(Outcome::Failed(error)) => LoadError::Loader(error.downcast().ok()?),
+            Waited::Landed(Outcome::TimedOut) | Waited::Impatient => LoadError::TimedOut,
+            Waited::Landed(Outcome::Panicked) => LoadError::Panicked,
+            Waited::Landed(Outcome::Aborted) => LoadError::Aborted,
+            Waited::Landed(Outcome::Closed) => CacheError::Closed.into(),
+        };
+        Some(self.fallback().ok_or(failure))
+    }
+
+    /// How long this caller waits, from now.
+    pub(super) fn patience(&self, runtime: &Handle) -> Patience {
+        let settings = &self.shared.settings;
+        let sleep = |limit| settings.time.sleep_on(runtime, limit);
+        Patience {
+            hard: Limit::new(Some(sleep(settings.wait_timeout))),
+            soft: Limit::new(self.windows.soft.map(sleep)),
+        }
+    }
+
+    pub(super) fn board(&self, may_rest: bool) -> Boarding<K, V> {
         let tick = self.shared.settings.time.tick();
         self.shared
             .near
@@ -193,43 +211,44 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     ) where
         T: Future<Output = ()> + Send + 'static,
     {
+        let Some(landing) = self.landing(flight, key) else {
+            return;
+        };
+        let task = runtime.spawn(task(landing));
+        if self.shared.settings.cancel == CancelPolicy::WhenAbandoned {
+            flight.tie(Tether::new(task.abort_handle()));
+        }
+    }
+
+    /// The landing of a flight that this call leads; none, and its end, if the cache was closed.
+    pub(super) fn landing(&self, flight: &Arc<Flight<V>>, key: K) -> Option<Landing<K, V, S>> {
         let terms = Terms {
             ttl: self.ttl,
             tags: self.tags.clone().into(),
             rest: self.windows.rest,
         };
         let shared = Arc::clone(&self.shared);
-        let Some(landing) = Landing::begin(shared, key, Arc::clone(flight), terms) else {
+        let landing = Landing::begin(shared, key, Arc::clone(flight), terms);
+        if landing.is_none() {
             flight.finish(Outcome::Closed);
             self.shared.near.abandon(&self.key, flight, None);
-            return;
-        };
-        let task = runtime.spawn(task(landing));
-        if self.shared.settings.cancel == CancelPolicy::WhenAbandoned {
-            // Nobody else sets it: only the leader departs.
-            let _first = flight.abort.set(task.abort_handle());
         }
+        landing
     }
 
-    async fn wait(
-        &self,
-        runtime: &Handle,
-        flight: &Arc<Flight<V>>,
-        patience: &mut Sleep,
-    ) -> Waited<V> {
-        let seat = Seat::new(self, flight);
-        let soft = self.windows.soft.filter(|_| self.has_fallback());
-        let mut soft = soft.map(|limit| self.shared.settings.time.sleep_on(runtime, limit));
+    pub(super) async fn wait(&self, seat: Seat<'_, K, V, S>, patience: &mut Patience) -> Waited<V> {
+        let Patience { hard, soft } = patience;
+        let mut may_settle = self.has_fallback();
         loop {
             tokio::select! {
                 biased;
-                outcome = flight.landing() => {
+                outcome = seat.flight.landing() => {
                     seat.keep();
                     return Waited::Landed(outcome);
                 }
-                () = &mut *patience => return Waited::Impatient,
-                () = elapsed(soft.as_mut()) => {
-                    soft = None;
+                () = hard.reached() => return Waited::Impatient,
+                () = soft.reached(), if may_settle => {
+                    may_settle = false;
                     if let Some(stale) = self.fallback() {
                         return Waited::Content(stale);
                     }
@@ -238,17 +257,17 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         }
     }
 
-    fn has_fallback(&self) -> bool {
+    pub(super) fn has_fallback(&self) -> bool {
         !self.windows.error.is_zero() && self.overdue_within(self.windows.error).is_some()
     }
 
     /// What may be served instead of an error. It is looked up when it is needed: what was invalidated
     /// during the load is no fallback for it.
-    fn fallback(&self) -> Option<Lookup<V>> {
+    pub(super) fn fallback(&self) -> Option<Lookup<V>> {
         self.stale_within(self.windows.error)
     }
 
-    fn stale_within(&self, window: Duration) -> Option<Lookup<V>> {
+    pub(super) fn stale_within(&self, window: Duration) -> Option<Lookup<V>> {
         if window.is_zero() {
             return None;
         }
@@ -262,11 +281,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     fn overdue_within(&self, window: Duration) -> Option<Entry<V>> {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.kept(&self.key, tick)?;
+        let entry = self.shared.near.kept(&self.key)?;
         (entry.overdue(tick) < window).then_some(entry)
     }
 
-    fn lookup(&self, entry: Entry<V>, source: Source) -> Lookup<V> {
+    pub(super) fn lookup(&self, entry: Entry<V>, source: Source) -> Lookup<V> {
         Lookup {
             age: entry.age(self.shared.settings.time.tick()),
             value: entry.into_value(),
@@ -280,12 +299,5 @@ fn arrived<V>(landed: Landed<V>) -> Lookup<V> {
         value: landed.value,
         age: Duration::ZERO,
         source: landed.source,
-    }
-}
-
-async fn elapsed(limit: Option<&mut Sleep>) {
-    match limit {
-        Some(limit) => limit.await,
-        None => std::future::pending().await,
     }
 }

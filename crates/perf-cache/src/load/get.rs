@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// The future of `get`: ready at the first poll when the value is near, or when there is no far tier.
 pub(crate) struct Get<'a, K, V, S, Q: ?Sized> {
@@ -37,45 +37,45 @@ where
 {
     type Output = Option<V>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<V>> {
+        let Self { cache, key, .. } = *self;
         if self.fetch.is_none()
-            && let Some(value) = self.cache.near(self.key)
+            && let Some(value) = cache.near(key)
         {
             return Poll::Ready(Some(value));
         }
-        self.poll_fetch(context)
-    }
-}
-
-impl<K, V, S, Q> Get<'_, K, V, S, Q>
-where
-    K: Key + Borrow<Q>,
-    V: Value,
-    S: LocalStore<K, V>,
-    Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
-{
-    #[cold]
-    fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<Option<V>> {
-        let mut fetch = match self.fetch.take() {
-            Some(fetch) => fetch,
-            None => {
-                self.cache.shared.counters.reads.miss();
-                match self.cache.fetch(self.key) {
-                    Some(fetch) => fetch,
-                    None => return Poll::Ready(None),
-                }
-            }
-        };
-        let found = fetch.as_mut().poll(context);
-        if found.is_pending() {
-            self.fetch = Some(fetch);
-        }
-        Poll::Ready(ready!(found).map(|lookup| lookup.value))
+        // Handed over and back: a borrow would keep the future in memory on the way of a hit too.
+        let (found, fetch) = cache.poll_fetch(key, self.fetch.take(), context);
+        self.fetch = fetch;
+        found
     }
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
+    #[cold]
+    fn poll_fetch<Q>(
+        &self,
+        key: &Q,
+        fetch: Option<Fetch<V>>,
+        context: &mut Context<'_>,
+    ) -> (Poll<Option<V>>, Option<Fetch<V>>)
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
+        let fetch = fetch.or_else(|| {
+            self.shared.counters.reads.miss();
+            self.fetch(key)
+        });
+        let Some(mut fetch) = fetch else {
+            return (Poll::Ready(None), None);
+        };
+        match fetch.as_mut().poll(context) {
+            Poll::Ready(lookup) => (Poll::Ready(lookup.map(|lookup| lookup.value)), None),
+            Poll::Pending => (Poll::Pending, Some(fetch)),
+        }
+    }
+
     /// The way to the far tier, if there is one.
     pub(crate) fn fetch<Q>(&self, key: &Q) -> Option<Fetch<V>>
     where

@@ -1,9 +1,9 @@
 use super::task::Terms;
-use crate::Source;
 use crate::bounds::{Key, Value};
-use crate::far::{Far, Grant, Sight};
+use crate::far::{Far, Grant, Sight, Wish};
 use crate::shared::Shared;
 use crate::store::LocalStore;
+use crate::{CacheError, Source};
 use perf_core::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,12 @@ pub(super) struct Arrival<V> {
 }
 
 /// How often to look whether another process's load has ended: soon at first, then ten times a second.
+pub(super) fn looks() -> impl Iterator<Item = Duration> + Send {
+    let backoff = Backoff::exponential(FIRST_LOOK).with_cap(LAST_LOOK);
+    let looks = backoff.delays(fastrand::Rng::new());
+    looks.chain(std::iter::repeat(LAST_LOOK))
+}
+
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
@@ -37,8 +43,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
     pub(super) async fn fetch(&self) -> Option<Arrival<V>> {
         let far = self.shared.far.as_ref()?;
         let name = far.key(self.key).ok()?;
-        match far.look(&name, &self.terms.tags).await {
-            Sight::Value(value, left, tags) => Some(self.far_arrival(far, value, left, tags)),
+        match self.look(far, name).await {
+            Sight::Value(value, left, tags) => Some(far_arrival(far, value, left, tags)),
             Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
         }
     }
@@ -55,12 +61,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         };
         let time = &self.shared.settings.time;
         let deadline = time.now().saturating_add(far.wait());
-        let backoff = Backoff::exponential(FIRST_LOOK).with_cap(LAST_LOOK);
-        let mut pauses = backoff.delays(fastrand::Rng::new());
+        let mut pauses = looks();
         loop {
-            let replacing = match far.look(&name, &self.terms.tags).await {
+            let replacing = match self.look(far, name.clone()).await {
                 Sight::Value(value, left, tags) => {
-                    return Ok(self.far_arrival(far, value, left, tags));
+                    return Ok(far_arrival(far, value, left, tags));
                 }
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
@@ -69,9 +74,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
                 Sight::Missing(seen) => Some(seen),
             };
             if let Some(replacing) = replacing {
-                let hold = self.shared.settings.load_timeout.saturating_mul(2);
-                match far.lease(&name, &replacing, hold, &self.terms.tags).await {
-                    Ok(Some(grant)) => return self.load_under(far, &name, grant, load).await,
+                match self.lease(far, &name, &replacing).await {
+                    Ok(Some(grant)) => return self.load_under(far, grant, load).await,
                     Ok(None) if time.now() < deadline => {}
                     Ok(None) | Err(_) => break,
                 }
@@ -81,10 +85,31 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         Ok(self.arrival(self.run(load).await?))
     }
 
+    async fn look(&self, far: &Far<K, V>, name: String) -> Sight<V> {
+        let tags: Vec<&str> = self.terms.tags.iter().map(AsRef::as_ref).collect();
+        let mut sights = far.look(&[name], &tags).await;
+        sights.pop().unwrap_or(Sight::Down)
+    }
+
+    async fn lease(
+        &self,
+        far: &Far<K, V>,
+        key: &str,
+        replacing: &[u8],
+    ) -> Result<Option<Grant>, CacheError> {
+        let tags = &self.terms.tags;
+        let wish = Wish {
+            key,
+            replacing,
+            tags,
+        };
+        let mut grants = far.lease(&[wish], self.shared.lease_hold()).await?;
+        Ok(grants.pop().flatten())
+    }
+
     async fn load_under<F, Fut, E>(
         &self,
         far: &Far<K, V>,
-        name: &str,
         grant: Grant,
         load: F,
     ) -> Result<Arrival<V>, E>
@@ -95,26 +120,25 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
     {
         let time = &self.shared.settings.time;
         let start = time.now();
-        let value = match self.run(load).await {
-            Ok(value) => value,
-            Err(error) => {
-                far.release(name, &grant).await;
-                return Err(error);
-            }
-        };
-        let mut arrival = self.arrival(value);
-        if arrival.ttl.is_zero() {
-            far.release(name, &grant).await;
-            return Ok(arrival);
-        }
+        let loaded = self.run(load).await;
+        let mut arrival = loaded.map(|value| self.arrival(value));
         let cost = time.now().since(start);
-        let published = far
-            .publish(name, &grant, &arrival.value, arrival.ttl, cost)
-            .await;
-        // A store that failed says nothing of the value: it may be kept near.
-        arrival.is_overtaken = matches!(published, Ok(false));
-        arrival.ttl = far.near_ttl(arrival.ttl);
-        Ok(arrival)
+        let kept = arrival
+            .as_ref()
+            .ok()
+            .filter(|arrival| !arrival.ttl.is_zero());
+        let end = kept.map(|arrival| (&arrival.value, arrival.ttl, cost));
+        let has_end = end.is_some();
+        // If a lease cannot be given back, whoever waits loads a little later: the failure is counted.
+        let settled = far.settle(&[(&grant, end)]).await;
+        if let Ok(arrival) = &mut arrival
+            && has_end
+        {
+            // A store that failed says nothing of the value: it may be kept near.
+            arrival.is_overtaken = settled.is_ok_and(|settled| settled != [true]);
+            arrival.ttl = far.near_ttl(arrival.ttl);
+        }
+        arrival
     }
 
     /// Loads when it is this load's turn.
@@ -123,12 +147,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<V, E>> + Send,
     {
-        let turns = self.shared.settings.load_slots.clone();
-        let _turn = match &turns {
-            Some(turns) => turns.acquire().await.ok(),
-            None => None,
-        };
-        self.shared.counters.loads.increment();
+        let _turn = self.shared.turn().await;
         load().await
     }
 
@@ -139,28 +158,38 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
     }
 
     fn arrival(&self, value: V) -> Arrival<V> {
-        Arrival {
-            ttl: self.shared.ttl(self.key, &value, self.terms.ttl),
-            value,
-            source: Source::Loaded,
-            tags: None,
-            is_overtaken: false,
-        }
+        loaded_arrival(self.shared, self.key, self.terms, value)
     }
+}
 
-    fn far_arrival(
-        &self,
-        far: &Far<K, V>,
-        value: V,
-        left: Duration,
-        tags: Vec<Box<str>>,
-    ) -> Arrival<V> {
-        Arrival {
-            value,
-            source: Source::Far,
-            ttl: far.near_ttl(left),
-            tags: Some(tags),
-            is_overtaken: false,
-        }
+/// A value that was loaded.
+pub(super) fn loaded_arrival<K: Key, V: Value, S: LocalStore<K, V>>(
+    shared: &Shared<K, V, S>,
+    key: &K,
+    terms: &Terms,
+    value: V,
+) -> Arrival<V> {
+    Arrival {
+        ttl: shared.ttl(key, &value, terms.ttl),
+        value,
+        source: Source::Loaded,
+        tags: None,
+        is_overtaken: false,
+    }
+}
+
+/// A value that the far tier held.
+pub(super) fn far_arrival<K, V>(
+    far: &Far<K, V>,
+    value: V,
+    left: Duration,
+    tags: Vec<Box<str>>,
+) -> Arrival<V> {
+    Arrival {
+        value,
+        source: Source::Far,
+        ttl: far.near_ttl(left),
+        tags: Some(tags),
+        is_overtaken: false,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A caller's place in a flight, given up when the caller is dropped.
 pub(super) struct Seat<'a, K: Key, V: Value, S: LocalStore<K, V>> {
     call: &'a Call<K, V, S>,
-    flight: &'a Arc<Flight<V>>,
+    pub(super) flight: &'a Arc<Flight<V>>,
     kept: bool,
 }
 
@@ -33,10 +33,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Seat<'_, K, V, S> {
         if self.kept || shared.settings.cancel == CancelPolicy::Detach {
             return;
         }
-        if shared.near.leave(&self.call.key, self.flight)
-            && let Some(task) = self.flight.abort.get()
-        {
-            task.abort();
+        if shared.near.leave(&self.call.key, self.flight) {
+            self.flight.let_go();
         }
     }
 }

@@ -54,10 +54,10 @@ pub(super) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(landing: Landin
 
 /// Ends its flight exactly once, by the latest when it is dropped.
 pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
-    shared: Arc<Shared<K, V, S>>,
-    key: K,
+    pub(super) shared: Arc<Shared<K, V, S>>,
+    pub(super) key: K,
     flight: Arc<Flight<V>>,
-    terms: Terms,
+    pub(super) terms: Terms,
     landed: bool,
     _departure: Departure<K, V, S>,
 }
@@ -83,7 +83,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         })
     }
 
-    fn production(&self) -> Production<'_, K, V, S> {
+    pub(super) fn production(&self) -> Production<'_, K, V, S> {
         Production {
             shared: &self.shared,
             key: &self.key,
@@ -91,7 +91,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         }
     }
 
-    fn publish(mut self, arrival: Arrival<V>) {
+    pub(super) fn publish(mut self, arrival: Arrival<V>) {
         let slots = self.keep(&arrival);
         self.landed = true;
         self.flight.finish(Outcome::Landed(Landed {
@@ -99,6 +99,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
             source: arrival.source,
             slots,
         }));
+        self.flight.let_go();
     }
 
     /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
@@ -122,17 +123,16 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
             near.abandon(&self.key, &self.flight, None);
             return slots;
         };
-        let tick = self.shared.settings.time.tick();
         let born = self.flight.stamp.born();
         let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
-        match near.publish(&self.key, &self.flight, entry, tick) {
+        match near.publish(&self.key, &self.flight, entry) {
             Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
             Publication::Refused => self.shared.counters.refused_publications.increment(),
         }
         slots
     }
 
-    fn end(mut self, outcome: Outcome<V>) {
+    pub(super) fn end(mut self, outcome: Outcome<V>) {
         self.finish(outcome);
     }
 
@@ -150,6 +150,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         let rest = self.rest().filter(|_| !matches!(outcome, Outcome::Absent));
         self.shared.near.abandon(&self.key, &self.flight, rest);
         self.flight.finish(outcome);
+        self.flight.let_go();
     }
 
     fn rest(&self) -> Option<Rest> {

@@ -36,6 +36,9 @@ pub trait LocalStore<K, V>: Send + Sync + 'static {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized;
 
+    /// Gives up all entries whose key `is_meant`, and says how many. It may look at every entry.
+    fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64;
+
     /// Gives up all entries.
     fn clear(&self);
 

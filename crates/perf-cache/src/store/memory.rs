@@ -1,4 +1,6 @@
-use super::remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};
+use super::StoreInfo;
+use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment, SystemClock};
@@ -59,56 +61,61 @@ impl State {
 
 #[async_trait]
 impl RemoteStore for MemoryStore {
-    async fn read(&self, key: &str, tags: &[String]) -> Result<Reading, StoreError> {
-        let state = self.state.lock();
+    async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
+        let (state, now) = (self.state.lock(), self.clock.now());
+        let values = keys.iter().map(|key| state.value(key, now).cloned());
+        let generations = tags.iter().map(|tag| state.generations.get(tag).copied());
         Ok(Reading {
-            value: state.value(key, self.clock.now()).cloned(),
-            generations: tags
-                .iter()
-                .map(|tag| state.generations.get(tag).copied())
-                .collect(),
+            values: values.collect(),
+            generations: generations.collect(),
         })
     }
 
     async fn lease(
         &self,
-        key: &str,
-        request: LeaseRequest<'_>,
-    ) -> Result<Option<Vec<u64>>, StoreError> {
-        let mut state = self.state.lock();
-        let is_free = state.value(key, self.clock.now()).is_none_or(|value| {
-            value.is_empty()
-                || (!request.replacing.is_empty() && value.starts_with(request.replacing))
-        });
-        if !is_free {
-            return Ok(None);
+        requests: &[LeaseRequest<'_>],
+        hold: Duration,
+        tags: &[(String, u64)],
+    ) -> Result<Leased, StoreError> {
+        let (mut state, now) = (self.state.lock(), self.clock.now());
+        let mut granted = Vec::with_capacity(requests.len());
+        for request in requests {
+            let is_free = state.value(request.key, now).is_none_or(|value| {
+                value.is_empty()
+                    || (!request.replacing.is_empty() && value.starts_with(request.replacing))
+            });
+            if is_free {
+                let lease = (request.lease.to_vec(), now.saturating_add(hold));
+                state.values.insert(request.key.to_owned(), lease);
+            }
+            granted.push(is_free);
         }
-        let lease = (request.lease.to_vec(), self.until(request.hold));
-        state.values.insert(key.to_owned(), lease);
-        let tags = request.tags.iter();
-        Ok(Some(tags.map(|tag| state.generation(tag)).collect()))
+        let generations = tags.iter().map(|tag| state.generation(tag)).collect();
+        Ok(Leased {
+            granted,
+            generations,
+        })
     }
 
-    async fn settle(
-        &self,
-        key: &str,
-        lease: &Lease,
-        value: Option<(&[u8], Duration)>,
-    ) -> Result<bool, StoreError> {
-        let mut state = self.state.lock();
-        if state.value(key, self.clock.now()).map(Vec::as_slice) != Some(lease) {
-            return Ok(false);
-        }
-        match value {
-            Some((value, ttl)) => {
-                let value = (value.to_vec(), self.until(ttl));
-                state.values.insert(key.to_owned(), value);
+    async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError> {
+        let (mut state, now) = (self.state.lock(), self.clock.now());
+        let mut settled = Vec::with_capacity(settlements.len());
+        for settlement in settlements {
+            let stands =
+                state.value(settlement.key, now).map(Vec::as_slice) == Some(&settlement.lease[..]);
+            settled.push(stands);
+            match settlement.value {
+                _ if !stands => {}
+                Some((value, ttl)) => {
+                    let value = (value.to_vec(), now.saturating_add(ttl));
+                    state.values.insert(settlement.key.to_owned(), value);
+                }
+                None => {
+                    state.values.remove(settlement.key);
+                }
             }
-            None => {
-                state.values.remove(key);
-            }
         }
-        Ok(true)
+        Ok(settled)
     }
 
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
@@ -117,8 +124,11 @@ impl RemoteStore for MemoryStore {
         Ok(())
     }
 
-    async fn remove(&self, key: &str) -> Result<(), StoreError> {
-        self.state.lock().values.remove(key);
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        for key in keys {
+            state.values.remove(key);
+        }
         Ok(())
     }
 
@@ -130,5 +140,22 @@ impl RemoteStore for MemoryStore {
     async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError> {
         self.state.lock().generations.extend(tags.iter().cloned());
         Ok(())
+    }
+
+    async fn scan(&self, pattern: &Pattern, _: u64) -> Result<Scanned, StoreError> {
+        let state = self.state.lock();
+        let keys = state.values.keys().filter(|key| pattern.matches(key));
+        Ok(Scanned {
+            keys: keys.cloned().collect(),
+            next: None,
+        })
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let keys = self.state.lock().values.len();
+        Ok(StoreInfo {
+            keys: u64::try_from(keys).ok(),
+            ..StoreInfo::new("memory")
+        })
     }
 }

@@ -87,6 +87,14 @@ where
         self.cache.remove(key)
     }
 
+    fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        let keys = self.cache.iter().map(|(key, _)| key);
+        let removed = keys
+            .filter(|key| is_meant(key))
+            .filter_map(|key| self.cache.remove(&*key));
+        u64::try_from(removed.count()).unwrap_or(u64::MAX)
+    }
+
     fn clear(&self) {
         self.cache.invalidate_all();
     }

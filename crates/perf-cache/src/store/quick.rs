@@ -3,6 +3,7 @@ use crate::Entry;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -99,6 +100,16 @@ where
         Q: Hash + Eq + ?Sized,
     {
         self.cache.remove(key).map(|(_, entry)| entry)
+    }
+
+    fn remove_if(&self, is_meant: &dyn Fn(&K) -> bool) -> u64 {
+        let removed = Cell::new(0);
+        self.cache.retain(|key, _| {
+            let is_meant = is_meant(key);
+            removed.set(removed.get() + u64::from(is_meant));
+            !is_meant
+        });
+        removed.get()
     }
 
     fn clear(&self) {

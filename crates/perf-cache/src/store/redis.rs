@@ -1,4 +1,6 @@
-use super::remote::{Lease, LeaseRequest, Reading, RemoteStore, StoreError};
+use super::StoreInfo;
+use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use perf_core::Transience;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -23,6 +25,8 @@ pub struct RedisStore {
 
 /// How long a generation lives.
 const GENERATION_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
+/// How many keys Redis looks at in one step of a walk.
+const SCAN_STEP: u32 = 1_000;
 /// How long a connection attempt or an answer may take. The cache's own limit is usually shorter.
 const LIMIT: Duration = Duration::from_millis(500);
 
@@ -81,62 +85,76 @@ impl RedisStore {
 
 #[async_trait]
 impl RemoteStore for RedisStore {
-    async fn read(&self, key: &str, tags: &[String]) -> Result<Reading, StoreError> {
-        let mut connection = self.connection();
+    async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
+        if keys.len() + tags.len() == 0 {
+            return Ok(Reading::default()); // Redis refuses to read nothing.
+        }
         let mut command = cmd("MGET");
-        command.arg(key).arg(tags);
-        let replies: Vec<Option<Vec<u8>>> =
-            command.query_async(&mut connection).await.map_err(judge)?;
-        let mut replies = replies.into_iter();
+        command.arg(keys).arg(tags);
+        let mut values: Vec<Option<Vec<u8>>> = command
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)?;
+        let replies = values.split_off(keys.len().min(values.len()));
+        let generations = replies.iter().map(|reply| generation(reply.as_deref()));
         Ok(Reading {
-            value: replies.next().flatten(),
-            generations: replies.map(|reply| generation(reply.as_deref())).collect(),
+            generations: generations.collect(),
+            values,
         })
     }
 
     async fn lease(
         &self,
-        key: &str,
-        request: LeaseRequest<'_>,
-    ) -> Result<Option<Vec<u64>>, StoreError> {
+        requests: &[LeaseRequest<'_>],
+        hold: Duration,
+        tags: &[(String, u64)],
+    ) -> Result<Leased, StoreError> {
         let mut pipeline = pipe();
-        create_missing(&mut pipeline, request.tags);
-        pipeline
-            .cmd("EVAL")
-            .arg(LEASE)
-            .arg(1)
-            .arg(key)
-            .arg(&request.lease[..])
-            .arg(request.replacing)
-            .arg(millis(request.hold));
+        create_missing(&mut pipeline, tags);
+        let mut script = Script::first(LEASE);
+        for request in requests {
+            let command = script.call(&mut pipeline, request.key);
+            command
+                .arg(&request.lease[..])
+                .arg(request.replacing)
+                .arg(millis(hold));
+        }
+        if requests.len() + tags.len() == 0 {
+            return Ok(Leased::default());
+        }
         let mut replies: Vec<Value> = pipeline
             .query_async(&mut self.connection())
             .await
             .map_err(judge)?;
-        let granted: i64 = from_redis_value(replies.pop().unwrap_or(Value::Nil)).map_err(parse)?;
+        let answers = replies.split_off(usize::from(!tags.is_empty()).min(replies.len()));
         let numbers: Vec<Option<Vec<u8>>> = match replies.pop() {
             Some(numbers) => from_redis_value(numbers).map_err(parse)?,
             None => Vec::new(),
         };
-        Ok((granted == 1).then(|| all_generations(&numbers)).flatten())
+        Ok(Leased {
+            granted: answers.into_iter().map(is_one).collect::<Result<_, _>>()?,
+            generations: all_generations(&numbers),
+        })
     }
 
-    async fn settle(
-        &self,
-        key: &str,
-        lease: &Lease,
-        value: Option<(&[u8], Duration)>,
-    ) -> Result<bool, StoreError> {
-        let mut command = cmd("EVAL");
-        command.arg(SETTLE).arg(1).arg(key).arg(&lease[..]);
-        if let Some((value, ttl)) = value {
-            command.arg(value).arg(millis(ttl));
+    async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError> {
+        if settlements.is_empty() {
+            return Ok(Vec::new()); // Redis refuses a pipeline of nothing.
         }
-        let settled: i64 = command
+        let mut pipeline = pipe();
+        let mut script = Script::first(SETTLE);
+        for settlement in settlements {
+            let command = script.call(&mut pipeline, settlement.key);
+            command.arg(&settlement.lease[..]);
+            if let Some((value, ttl)) = settlement.value {
+                command.arg(value).arg(millis(ttl));
+            }
+        }
+        let replies: Vec<Value> = pipeline
             .query_async(&mut self.connection())
             .await
             .map_err(judge)?;
-        Ok(settled == 1)
+        replies.into_iter().map(is_one).collect()
     }
 
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
@@ -148,9 +166,12 @@ impl RemoteStore for RedisStore {
             .map_err(judge)
     }
 
-    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(()); // Redis refuses to remove nothing.
+        }
         let mut command = cmd("UNLINK");
-        command.arg(key);
+        command.arg(keys);
         command
             .query_async(&mut self.connection())
             .await
@@ -167,8 +188,7 @@ impl RemoteStore for RedisStore {
             .query_async(&mut self.connection())
             .await
             .map_err(judge)?;
-        // A generation that vanished between two commands of one pipeline is one that nobody can match.
-        Ok(all_generations(&replies.0).unwrap_or_else(|| vec![0; tags.len()]))
+        Ok(all_generations(&replies.0))
     }
 
     async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError> {
@@ -185,12 +205,57 @@ impl RemoteStore for RedisStore {
             .await
             .map_err(judge)
     }
+
+    async fn scan(&self, pattern: &Pattern, position: u64) -> Result<Scanned, StoreError> {
+        let mut command = cmd("SCAN");
+        command.arg(position).arg("MATCH").arg(pattern.glob());
+        command.arg("COUNT").arg(SCAN_STEP);
+        let (next, keys): (u64, Vec<Vec<u8>>) = command
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)?;
+        // What is no text was not written by a cache.
+        let keys = keys.into_iter().flat_map(String::from_utf8);
+        Ok(Scanned {
+            keys: keys.collect(),
+            next: (next != 0).then_some(next),
+        })
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let mut pipeline = pipe();
+        for section in ["server", "memory", "stats"] {
+            pipeline.cmd("INFO").arg(section);
+        }
+        pipeline.cmd("DBSIZE");
+        let (server, memory, stats, keys): (String, String, String, u64) = pipeline
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)?;
+        let number = |section, name| field(section, name)?.parse().ok();
+        let version = field(&server, "redis_version").unwrap_or_default();
+        Ok(StoreInfo {
+            memory_bytes: number(&memory, "used_memory"),
+            max_memory_bytes: number(&memory, "maxmemory"),
+            keys: Some(keys),
+            evicted_keys: number(&stats, "evicted_keys"),
+            hits: number(&stats, "keyspace_hits"),
+            misses: number(&stats, "keyspace_misses"),
+            ..StoreInfo::new(format!("redis {version}"))
+        })
+    }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }
+}
+
+/// A field of an answer to `INFO`.
+fn field<'a>(section: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = section.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Appends commands that create what is missing and answer with all generations.
@@ -212,11 +277,42 @@ fn generation(bytes: Option<&[u8]>) -> Option<u64> {
     Some(u64::from_le_bytes(bytes?.try_into().ok()?))
 }
 
-fn all_generations(replies: &[Option<Vec<u8>>]) -> Option<Vec<u64>> {
-    replies
-        .iter()
-        .map(|reply| generation(reply.as_deref()))
-        .collect()
+/// One that vanished between two commands of a pipeline becomes one that nobody can match.
+fn all_generations(replies: &[Option<Vec<u8>>]) -> Vec<u64> {
+    let numbers = replies.iter().map(|reply| generation(reply.as_deref()));
+    numbers.map(Option::unwrap_or_default).collect()
+}
+
+fn is_one(reply: Value) -> Result<bool, StoreError> {
+    from_redis_value::<i64>(reply)
+        .map(|number| number == 1)
+        .map_err(parse)
+}
+
+/// A script called several times in one pipeline: the first call carries it, the others its digest.
+struct Script {
+    text: &'static str,
+    digest: Option<String>,
+}
+
+impl Script {
+    const fn first(text: &'static str) -> Self {
+        Self { text, digest: None }
+    }
+
+    /// A call on `key`, whose arguments follow.
+    fn call<'a>(&mut self, pipeline: &'a mut Pipeline, key: &str) -> &'a mut Pipeline {
+        match &self.digest {
+            Some(digest) => pipeline.cmd("EVALSHA").arg(digest),
+            None => {
+                let digest = redis::Script::new(self.text).get_hash().to_owned();
+                self.digest = Some(digest);
+                pipeline.cmd("EVAL").arg(self.text)
+            }
+        }
+        .arg(1)
+        .arg(key)
+    }
 }
 
 /// At least one: Redis refuses an expiry of zero.

@@ -1,3 +1,5 @@
+use super::StoreInfo;
+use crate::pattern::Pattern;
 use async_trait::async_trait;
 use perf_core::Transience;
 use std::error::Error;
@@ -15,7 +17,7 @@ pub type Lease = [u8; crate::envelope::SEAL_BYTES];
 /// at any time.
 #[async_trait]
 pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
-    /// What lies under `key`, and the generation of each tag.
+    /// What lies under each key, and the generation of each tag.
     ///
     /// # Errors
     ///
@@ -24,12 +26,13 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// It changes nothing.
-    async fn read(&self, key: &str, tags: &[String]) -> Result<Reading, StoreError>;
+    async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError>;
 
-    /// Puts `request.lease` under `key` if nothing lies there, or no bytes, or what begins with
-    /// `request.replacing`; creates generations that do not exist. Returns all of them, or `None` if the lease is refused.
+    /// For each request, puts its lease under its key if nothing lies there, or no bytes, or what begins
+    /// with `replacing`. Creates generations that do not exist, and returns all of them.
     ///
-    /// The generations are those from before the lease's holder begins to load.
+    /// The store drops a lease after `hold`. The generations are those from before the lease's holder
+    /// begins to load. Requests need not be one atomic step together.
     ///
     /// # Errors
     ///
@@ -37,15 +40,16 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// A lease may be left behind, which the store drops after `request.hold`.
+    /// Leases may be left behind, which the store drops after `hold`.
     async fn lease(
         &self,
-        key: &str,
-        request: LeaseRequest<'_>,
-    ) -> Result<Option<Vec<u64>>, StoreError>;
+        requests: &[LeaseRequest<'_>],
+        hold: Duration,
+        tags: &[(String, u64)],
+    ) -> Result<Leased, StoreError>;
 
-    /// Replaces `lease` by `value` for `ttl`, or removes it, if it still lies under `key`; says whether
-    /// it did.
+    /// For each settlement, replaces its lease by its value, or removes it, if it still lies under its
+    /// key; says for each whether it did.
     ///
     /// # Errors
     ///
@@ -54,12 +58,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Whether it acted is unknown.
-    async fn settle(
-        &self,
-        key: &str,
-        lease: &Lease,
-        value: Option<(&[u8], Duration)>,
-    ) -> Result<bool, StoreError>;
+    async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError>;
 
     /// Puts `value` under `key` for `ttl`, whatever lies there.
     ///
@@ -72,7 +71,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// Whether it acted is unknown.
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
 
-    /// Removes whatever lies under `key`, a lease included.
+    /// Removes whatever lies under these keys, leases included.
     ///
     /// # Errors
     ///
@@ -81,7 +80,7 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Whether it acted is unknown.
-    async fn remove(&self, key: &str) -> Result<(), StoreError>;
+    async fn remove(&self, keys: &[String]) -> Result<(), StoreError>;
 
     /// The generations of these tags; those that do not exist are created with the given ones.
     ///
@@ -104,28 +103,80 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Whether it acted is unknown.
     async fn renew(&self, tags: &[(String, u64)]) -> Result<(), StoreError>;
+
+    /// One step of a walk over the keys that match, from `position` on; a walk begins at 0.
+    ///
+    /// A key that is there for the whole walk comes up at least once. For administrators: it may look at
+    /// every key of the store.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn scan(&self, pattern: &Pattern, position: u64) -> Result<Scanned, StoreError>;
+
+    /// What the store tells of itself.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn info(&self) -> Result<StoreInfo, StoreError>;
 }
 
 /// What a store holds at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// What lies under the key.
-    pub value: Option<Vec<u8>>,
+    /// What lies under each key asked for, in that order.
+    pub values: Vec<Option<Vec<u8>>>,
     /// The generation of each tag asked for, in that order.
     pub generations: Vec<Option<u64>>,
 }
 
-/// A wish to be the one who loads.
+/// A wish to be the one who loads a key.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseRequest<'a> {
-    /// What to put under the key.
+    /// The key.
+    pub key: &'a str,
+    /// What to put under it.
     pub lease: Lease,
     /// What it may replace: something that begins so. Empty: nothing that has bytes.
     pub replacing: &'a [u8],
-    /// After how long the store drops it.
-    pub hold: Duration,
-    /// The tags, each with the generation it gets if it has none.
-    pub tags: &'a [(String, u64)],
+}
+
+/// What became of requests for leases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// Whether each was granted.
+    pub granted: Vec<bool>,
+    /// The generation of each tag.
+    pub generations: Vec<u64>,
+}
+
+/// The end of a lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// What must still lie under it.
+    pub lease: Lease,
+    /// What replaces the lease, and for how long; nothing removes it.
+    pub value: Option<(&'a [u8], Duration)>,
+}
+
+/// A step of a walk over keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Keys that match; one may come up twice in a walk.
+    pub keys: Vec<String>,
+    /// Where the next step begins, unless the walk has ended.
+    pub next: Option<u64>,
 }
 
 /// Why a store could not be asked.

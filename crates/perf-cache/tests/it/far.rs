@@ -273,7 +273,10 @@ async fn a_failed_load_gives_its_lease_back() -> anyhow::Result<()> {
     );
     let failing = async || Err::<String, _>(std::fmt::Error);
     assert!(one.get_or_load(1, failing).await.is_err());
-    assert_eq!(store.read("failed:v:1", &[]).await?.value, None);
+    assert_eq!(
+        store.read(&["failed:v:1".into()], &[]).await?.values,
+        [None]
+    );
     assert_eq!(other.get_or_load(1, load("value")).await?, "value");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What the cache promises, one module per theme.
 #![cfg(not(loom))]
 
+mod administer;
+mod batch;
 mod cancellation;
 mod capacity;
 mod close;

@@ -3,20 +3,23 @@ use crate::sync::{AtomicU32, AtomicU64};
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// The stack of idle slots and the two flags that decide whether it may be used, in one word.
+/// The stack of idle slots and the flags that decide whether it may be used, in one word.
 ///
 /// ```text
-///  63                        22   21      20    19                0
-/// ┌───────────────────────────┬────────┬─────────┬─────────────────┐
-/// │ changes of the head (tag) │ closed │ waiters │ top's index + 1 │
-/// └───────────────────────────┴────────┴─────────┴─────────────────┘
+///  63                        23    22        21      20    19                0
+/// ┌───────────────────────────┬───────────┬────────┬─────────┬─────────────────┐
+/// │ changes of the head (tag) │ suspended │ closed │ waiters │ top's index + 1 │
+/// └───────────────────────────┴───────────┴────────┴─────────┴─────────────────┘
 /// ```
 ///
 /// Because a push fails when the `waiters` flag is up, and the flag goes up only while nothing usable is
 /// idle, a returner and a waiter cannot miss each other: one of the two compare-and-swaps loses and
 /// takes the other path. The tag makes a swap fail whose top was popped and pushed meanwhile; it comes
-/// around after 2⁴² changes, hours in which one thread would have to stand still between two
+/// around after 2⁴¹ changes, hours in which one thread would have to stand still between two
 /// instructions.
+///
+/// While suspended nothing is popped, returns go onto the stack past those who wait, and the flag
+/// `waiters` says nothing of what is idle; [`IdleStack::resume`] puts that right.
 #[derive(Debug)]
 pub struct IdleStack {
     word: Padded,
@@ -36,7 +39,8 @@ struct Padded(AtomicU64);
 const HEAD: u64 = (1 << 20) - 1;
 const WAITERS: u64 = 1 << 20;
 const CLOSED: u64 = 1 << 21;
-const TAG: u64 = 1 << 22;
+const SUSPENDED: u64 = 1 << 22;
+const TAG: u64 = 1 << 23;
 
 impl IdleStack {
     /// The most slots that a head of 20 bits can name.
@@ -55,7 +59,7 @@ impl IdleStack {
         // Acquire pairs with the release of the push: what the previous holder wrote is visible.
         let mut word = self.word.0.load(Acquire);
         loop {
-            if word & CLOSED != 0 {
+            if word & (CLOSED | SUSPENDED) != 0 {
                 return None;
             }
             let top = NonZeroU32::new(head(word))?;
@@ -75,9 +79,19 @@ impl IdleStack {
     /// Puts a slot on top, unless somebody waits for it or the stack is closed.
     #[inline]
     pub fn push(&self, ticket: Ticket) -> Result<(), Ticket> {
+        self.push_unless(WAITERS | CLOSED, ticket)
+    }
+
+    /// Puts a slot on top although somebody waits: the way back while suspended.
+    pub fn push_past_waiters(&self, ticket: Ticket) -> Result<(), Ticket> {
+        self.push_unless(CLOSED, ticket)
+    }
+
+    #[inline]
+    fn push_unless(&self, flags: u64, ticket: Ticket) -> Result<(), Ticket> {
         let mut word = self.word.0.load(Relaxed);
         loop {
-            if word & (WAITERS | CLOSED) != 0 {
+            if word & flags != 0 {
                 return Err(ticket);
             }
             self.below[ticket.index()].store(head(word), Relaxed);
@@ -104,7 +118,8 @@ impl IdleStack {
             if word & WAITERS != 0 || word & CLOSED != 0 {
                 return true;
             }
-            if head(word) != 0 && seen != Some(Sighting(word)) {
+            let is_reachable = head(word) != 0 && word & SUSPENDED == 0;
+            if is_reachable && seen != Some(Sighting(word)) {
                 return false;
             }
             match self
@@ -130,6 +145,20 @@ impl IdleStack {
 
     pub fn is_closed(&self) -> bool {
         self.word.0.load(Relaxed) & CLOSED != 0
+    }
+
+    /// Refuses every pop until [`IdleStack::resume`].
+    pub fn suspend(&self) {
+        self.word.0.fetch_or(SUSPENDED, Relaxed);
+    }
+
+    /// Allows pops again. The caller has emptied the stack since the last change of `waiters`.
+    pub fn resume(&self) {
+        self.word.0.fetch_and(!SUSPENDED, Relaxed);
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.word.0.load(Relaxed) & SUSPENDED != 0
     }
 
     /// Takes everything idle, the most recently used first, whether closed or not.

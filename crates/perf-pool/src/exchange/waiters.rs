@@ -54,11 +54,13 @@ struct Links<F> {
     waker: Option<Waker>,
 }
 
-/// Since when somebody waits, and until when.
+/// Who waits, since when, and until when.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     pub since: Moment,
     pub deadline: Moment,
+    /// Whatever tells callers apart; the exchange only keeps it.
+    pub caller: u64,
 }
 
 const OUTSIDE: u8 = 0;
@@ -81,6 +83,7 @@ impl<F> Waiter<F> {
                 patience: Patience {
                     since: Moment::ORIGIN,
                     deadline: Moment::NEVER,
+                    caller: 0,
                 },
                 waker: None,
             }),
@@ -219,14 +222,23 @@ impl<F> Waiters<F> {
 
     /// The waker of everybody in line, none of whom is settled.
     pub fn wakers(&self) -> Vec<Waker> {
+        let wakers = self.collect(|links| links.waker.clone());
+        wakers.into_iter().flatten().collect()
+    }
+
+    /// Who is in line, the first one first.
+    pub fn callers(&self) -> Vec<u64> {
+        self.collect(|links| links.patience.caller)
+    }
+
+    fn collect<T>(&self, read: impl Fn(&Links<F>) -> T) -> Vec<T> {
         let mut cursor = self.first;
         std::iter::from_fn(|| {
             edit(cursor?, |links| {
                 cursor = links.after;
-                Some(links.waker.clone())
+                Some(read(links))
             })
         })
-        .flatten()
         .collect()
     }
 

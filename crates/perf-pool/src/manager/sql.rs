@@ -63,29 +63,33 @@ impl<M: SqlManager> Pool<M> {
     ///
     /// When the future is dropped, or `work` panics, the transaction is rolled back before anybody else
     /// gets the connection. Only a `COMMIT` that was already sent may still take effect.
-    pub async fn transaction<T, E>(
-        &self,
-        work: impl AsyncFnOnce(&mut M::Resource) -> Result<T, E>,
-    ) -> Result<T, E>
+    #[track_caller]
+    pub fn transaction<T, E, W>(&self, work: W) -> impl Future<Output = Result<T, E>>
     where
         E: From<sqlx::Error>,
+        W: AsyncFnOnce(&mut M::Resource) -> Result<T, E>,
     {
-        let mut guard = self.acquire().await.map_err(sqlx::Error::from)?;
-        Pooled::taint(&mut guard);
-        let connection = Pooled::vouched(&mut guard);
-        TransactionsOf::<M>::begin(connection, None).await?;
-        let result = work(connection).await;
-        let ended = match &result {
-            Ok(_) => TransactionsOf::<M>::commit(connection).await,
-            Err(_) => TransactionsOf::<M>::rollback(connection).await,
-        };
-        let is_clean = ended.is_ok() && TransactionsOf::<M>::get_transaction_depth(connection) == 0;
-        if is_clean {
-            Pooled::clear_taint(&mut guard);
+        // Here and not in the future, so that a report of leaks names the caller's line.
+        let acquire = self.acquire();
+        async move {
+            let mut guard = acquire.await.map_err(sqlx::Error::from)?;
+            Pooled::taint(&mut guard);
+            let connection = Pooled::vouched(&mut guard);
+            TransactionsOf::<M>::begin(connection, None).await?;
+            let result = work(connection).await;
+            let ended = match &result {
+                Ok(_) => TransactionsOf::<M>::commit(connection).await,
+                Err(_) => TransactionsOf::<M>::rollback(connection).await,
+            };
+            let is_clean =
+                ended.is_ok() && TransactionsOf::<M>::get_transaction_depth(connection) == 0;
+            if is_clean {
+                Pooled::clear_taint(&mut guard);
+            }
+            let value = result?;
+            ended?;
+            Ok(value)
         }
-        let value = result?;
-        ended?;
-        Ok(value)
     }
 }
 
@@ -163,6 +167,8 @@ impl From<PoolError<Self>> for sqlx::Error {
             PoolError::Timeout(_)
             | PoolError::Exhausted(_)
             | PoolError::QueueFull(_)
+            | PoolError::Suspended
+            | PoolError::Circle { .. }
             | PoolError::Shed { .. } => Self::Io(io::Error::new(io::ErrorKind::TimedOut, error)),
         }
     }

@@ -1,5 +1,5 @@
 pub use loom::cell::UnsafeCell;
-pub use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+pub use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 
 /// loom's mutex with the signature of `parking_lot`'s.
 #[derive(Debug)]

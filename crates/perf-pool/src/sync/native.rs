@@ -1,5 +1,5 @@
 pub use parking_lot::Mutex;
-pub use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+pub use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 
 /// `std::cell::UnsafeCell` in the shape that loom can check.
 #[derive(Debug, Default)]

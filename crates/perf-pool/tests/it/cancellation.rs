@@ -1,5 +1,6 @@
 use crate::support::{Probe, TestResult, poll_at_most, settle};
-use perf_pool::{Pool, Pooled};
+use perf_pool::{KeyedPool, Pool, Pooled, SharedPool};
+use perf_testkit::{DropPoint, cancel_at_every_poll as drop_at_every_poll};
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 /// What must hold of a pool that nobody uses: all of it can be had, and nobody is thought to wait.
-async fn assert_whole(pool: &Pool<Probe>) -> TestResult {
+pub(crate) async fn assert_whole(pool: &Pool<Probe>) -> TestResult {
     settle().await;
     let max_size = pool.status().max_size;
     let guards = futures_util::future::join_all((0..max_size).map(|_| pool.acquire())).await;
@@ -102,56 +103,134 @@ async fn a_connect_that_was_abandoned_serves_the_next() -> TestResult {
     Ok(())
 }
 
-/// Many tasks, each dropping most of its acquires at a random poll, against few slots.
-#[test]
-fn no_slot_and_no_waiter_is_ever_lost() -> TestResult {
-    let acquires = std::env::var("PERF_SOAK_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok());
-    let acquires = acquires.unwrap_or(40_000_u64);
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_time().build()?;
-    runtime.block_on(async {
-        let probe = Probe::default();
-        probe.0.resets_keep.store(true, SeqCst);
-        let pool = probe.pool().max_size(4).build()?;
-        let tasks: Vec<_> = (0..64)
-            .map(|seed| tokio::spawn(abandon_often(pool.clone(), seed, acquires / 64)))
-            .collect();
-        let mut served = 0;
-        for task in tasks {
-            served += task.await?;
-        }
-        assert!(
-            served > acquires / 20,
-            "only {served} of {acquires} were served"
-        );
-        assert_whole(&pool).await
-    })
+/// Between each two polls of what takes the pool's place in line, and at its end, the pool is whole.
+#[tokio::test]
+async fn every_operation_of_a_pool_at_every_poll() -> TestResult {
+    let probe = Probe::default();
+    let pool = probe.pool().max_size(2).min_idle(2).build()?;
+    let renewed = || pool.invalidate_all();
+    let whole = |_: DropPoint| async { assert_whole(&pool).await.unwrap() };
+    let mut polls = 0;
+    polls += drop_at_every_poll(
+        || async {
+            renewed();
+            pool.warm_up().await.unwrap();
+        },
+        whole,
+    )
+    .await;
+    polls += drop_at_every_poll(
+        || async {
+            renewed();
+            drop(pool.acquire_within(Duration::from_secs(60)).await.unwrap());
+        },
+        whole,
+    )
+    .await;
+    polls += drop_at_every_poll(
+        || async {
+            pool.suspend();
+            let resumed = async {
+                settle().await;
+                pool.resume();
+            };
+            let _resumed = Resume(&pool);
+            let (served, ()) = tokio::join!(pool.acquire(), resumed);
+            drop(served.unwrap());
+        },
+        whole,
+    )
+    .await;
+    polls += drop_at_every_poll(
+        || async {
+            let guards = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+            pool.resize(1).unwrap();
+            drop(guards);
+            let _one = pool.acquire().await.unwrap();
+            pool.resize(2).unwrap();
+            drop(pool.acquire().await.unwrap());
+        },
+        |_| async {
+            pool.resize(2).unwrap();
+            assert_whole(&pool).await.unwrap();
+        },
+    )
+    .await;
+    assert!(polls > 10, "{polls}");
+    Ok(())
 }
 
-async fn abandon_often(pool: Pool<Probe>, seed: u64, acquires: u64) -> u64 {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut served = 0;
-    for _ in 0..acquires {
-        match poll_at_most(random.usize(0..4), pool.acquire()).await {
-            Some(Ok(mut guard)) => {
-                served += 1;
-                guard.broken = random.u8(..) == 0;
-                match random.u8(0..100) {
-                    0 => Pooled::discard(guard),
-                    1 => drop(Pooled::detach(guard)),
-                    2 => Pooled::taint(&mut guard),
-                    3 => pool.invalidate_all(),
-                    4..50 => tokio::task::yield_now().await,
-                    _ => {}
-                }
-            }
-            Some(Err(error)) => panic!("{error}"),
-            None => {}
-        }
+/// A suspension that ends with its scope.
+struct Resume<'p>(&'p Pool<Probe>);
+
+impl Drop for Resume<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
     }
-    served
+}
+
+#[tokio::test]
+async fn closing_cancelled_at_every_poll_closes_all_the_same() -> TestResult {
+    let probe = Probe::default();
+    let polls = drop_at_every_poll(
+        || async {
+            let pool = probe.pool().max_size(2).build().unwrap();
+            let held = pool.acquire().await.unwrap();
+            drop(pool.acquire().await.unwrap());
+            let returned = async {
+                settle().await;
+                drop(held);
+            };
+            let (left, ()) = tokio::join!(pool.close(Duration::from_secs(60)), returned);
+            assert_eq!(left.unwrap(), 0);
+        },
+        |_| async {
+            settle().await;
+            assert_eq!(probe.alive(), 0);
+        },
+    )
+    .await;
+    assert!(polls > 3, "{polls}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn keyed_and_shared_acquires_at_every_poll() -> TestResult {
+    let probe = Probe::default();
+    let of_key = probe.clone();
+    let pools = KeyedPool::new(1, move |_: &String| of_key.pool().max_size(1));
+    let polls = drop_at_every_poll(
+        || async {
+            drop(pools.acquire("one").await.unwrap());
+            drop(pools.acquire("other").await.unwrap());
+        },
+        |_| async {
+            settle().await;
+            drop(pools.acquire("third").await.unwrap());
+            assert!(probe.alive() <= 1);
+        },
+    )
+    .await;
+    assert!(polls > 2, "{polls}");
+
+    let connect = perf_pool::from_fn(async || {
+        tokio::task::yield_now().await;
+        std::io::Result::Ok(Arc::new(()))
+    });
+    let shared = SharedPool::builder(connect).connections(1).build()?;
+    let polls = drop_at_every_poll(
+        || async {
+            shared.invalidate_all();
+            drop(shared.acquire().await.unwrap());
+        },
+        |_| async {
+            drop(shared.acquire().await.unwrap());
+            assert_eq!(shared.in_flight(), 0);
+        },
+    )
+    .await;
+    assert!(polls > 1, "{polls}");
+    Ok(())
 }
 
 /// A waker that owns a guard, and gives it back when it is dropped.

@@ -12,34 +12,30 @@ fn refused_setting(builder: PoolBuilder<Probe>) -> &'static str {
 #[test]
 fn senseless_settings_are_refused_by_name() {
     let pool = || Probe::default().pool();
-    let second = Duration::from_secs(1);
-    assert_eq!(refused_setting(pool().max_size(0)), "max_size");
-    assert_eq!(refused_setting(pool().max_size(u32::MAX)), "max_size");
-    assert_eq!(refused_setting(pool().max_size(1).min_idle(2)), "min_idle");
-    assert_eq!(refused_setting(pool().max_connecting(0)), "max_connecting");
-    assert_eq!(refused_setting(pool().max_waiters(0)), "max_waiters");
-    assert_eq!(refused_setting(pool().max_uses(0)), "max_uses");
-    assert_eq!(refused_setting(pool().max_lifetime(second)), "max_lifetime");
-    assert_eq!(
-        refused_setting(pool().max_lifetime(Duration::ZERO)),
-        "max_lifetime"
-    );
-    assert_eq!(
-        refused_setting(pool().acquire_timeout(Duration::ZERO)),
-        "acquire_timeout"
-    );
-    assert_eq!(
-        refused_setting(pool().connect_timeout(Duration::ZERO)),
-        "connect_timeout"
-    );
-    assert_eq!(
-        refused_setting(pool().check_timeout(Duration::ZERO)),
-        "check_timeout"
-    );
-    assert_eq!(
-        refused_setting(pool().reset_timeout(Duration::ZERO)),
-        "reset_timeout"
-    );
+    let (second, zero) = (Duration::from_secs(1), Duration::ZERO);
+    for (setting, builder) in [
+        ("max_size", pool().max_size(0)),
+        ("max_size", pool().max_size(u32::MAX)),
+        ("capacity", pool().max_size(2).capacity(1)),
+        ("capacity", pool().capacity(u32::MAX)),
+        ("max_idle", pool().max_size(1).max_idle(2)),
+        ("min_idle", pool().max_size(1).min_idle(2)),
+        ("min_idle", pool().max_idle(1).min_idle(2)),
+        ("max_connecting", pool().max_connecting(0)),
+        ("max_waiters", pool().max_waiters(0)),
+        ("max_uses", pool().max_uses(0)),
+        ("max_lifetime", pool().max_lifetime(second)),
+        ("max_lifetime", pool().max_lifetime(zero)),
+        ("shed_above", pool().shed_above(zero)),
+        ("leak_after", pool().leak_after(zero)),
+        ("replace_leaked", pool().replace_leaked(true)),
+        ("acquire_timeout", pool().acquire_timeout(zero)),
+        ("connect_timeout", pool().connect_timeout(zero)),
+        ("check_timeout", pool().check_timeout(zero)),
+        ("reset_timeout", pool().reset_timeout(zero)),
+    ] {
+        assert_eq!(refused_setting(builder), setting);
+    }
 }
 
 #[test]
@@ -50,7 +46,10 @@ fn the_message_reads_as_a_sentence() {
         .min_idle(2)
         .build()
         .unwrap_err();
-    assert_eq!(error.to_string(), "min_idle must not exceed max_size");
+    assert_eq!(
+        error.to_string(),
+        "min_idle must not exceed max_size or max_idle"
+    );
 }
 
 #[cfg(feature = "sqlite")]

@@ -82,6 +82,7 @@ async fn many_half_open_connections_cost_one_check() -> TestResult {
     let start = SystemClock.now();
     let mut guard = pool.acquire().await?;
     let waited = SystemClock.now().since(start);
+    println!("served after {waited:?}");
     assert!(waited <= PROMPT, "{waited:?}");
     let one: i32 = sqlx::query_scalar("SELECT 1")
         .fetch_one(&mut *guard)
@@ -111,6 +112,7 @@ async fn cancelled_queries_on_a_silent_peer_return_their_capacity() -> TestResul
     let start = SystemClock.now();
     let guards = futures_util::future::join_all((0..10).map(|_| pool.acquire())).await;
     let waited = SystemClock.now().since(start);
+    println!("all ten back after {waited:?}");
     assert!(guards.iter().all(Result::is_ok));
     assert!(waited <= PROMPT, "{waited:?}");
     Ok(())
@@ -170,6 +172,7 @@ async fn a_server_killed_and_restarted_under_load_is_found_again() -> TestResult
     answered(2_000, &mut most_open).await;
     let recovery = SystemClock.now().since(start);
 
+    println!("2,000 answers {recovery:?} after the restart; {tally:?}, {most_open} open at most");
     tally.stop.store(true, SeqCst);
     for task in tasks {
         task.await?;
@@ -179,6 +182,41 @@ async fn a_server_killed_and_restarted_under_load_is_found_again() -> TestResult
     assert!(most_open <= 8, "{most_open} connections were open");
     assert!(recovery <= Duration::from_secs(4), "{recovery:?}");
     drop(server);
+    Ok(())
+}
+
+/// 5,000 callers of a port that refuses for a second: few attempts, never more than two at once, and all are
+/// served when it accepts again.
+#[tokio::test]
+async fn a_refusing_port_meets_few_attempts_at_a_time() -> TestResult {
+    let server = PostgresServer::shared()?;
+    let proxy = FaultProxy::start(server.address())?;
+    let url = server.database()?.url_through(proxy.address());
+    proxy.refuse();
+    let pool = Pool::builder(PostgresManager::from_url(&url)?);
+    let pool = pool.max_waiters(5_000).max_connecting(2);
+    let pool = pool.acquire_timeout(Duration::from_secs(60)).build()?;
+    let tasks: Vec<_> = (0..5_000)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.acquire().await.map(drop) })
+        })
+        .collect();
+    while pool.metrics().create_failures < 5 {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+        assert!(pool.status().connecting <= 2, "{}", pool.status());
+    }
+    assert_eq!(pool.status().waiting, 5_000);
+    proxy.accept();
+    for task in tasks {
+        task.await??;
+    }
+    let metrics = pool.metrics();
+    println!(
+        "{} refused, {} connected",
+        metrics.create_failures, metrics.create.count
+    );
+    assert!(metrics.create.count <= 10);
     Ok(())
 }
 

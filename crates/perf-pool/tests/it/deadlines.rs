@@ -26,7 +26,8 @@ async fn a_wait_ends_at_its_deadline_and_says_why() -> TestResult {
     assert!(error.is_overload() && error.is_transient());
     assert_eq!(
         error.to_string(),
-        "waited 5.0s for a resource to be returned (1 of 1 in use, 0 idle, 0 waiting)"
+        "waited 5.0s for a resource to be returned (1 of 1 in use, 0 idle, 0 waiting), of which the \
+         caller itself holds 1"
     );
     assert_eq!(pool.metrics().timeouts, 1);
     Ok(())

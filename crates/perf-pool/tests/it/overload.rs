@@ -55,6 +55,36 @@ async fn a_refusing_server_sees_few_attempts() -> TestResult {
     Ok(())
 }
 
+/// The most bytes that 5,000 callers of a server that refuses keep allocated in `seconds`.
+fn bytes_while_refused(seconds: u32) -> u64 {
+    perf_testkit::allocations::peak_bytes(|| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let probe = Probe::default();
+            probe.0.refuses.store(true, SeqCst);
+            let pool = probe.pool().max_waiters(5_000).build().unwrap();
+            let limit = Duration::from_secs(seconds.into());
+            let tasks: Vec<_> = (0..5_000)
+                .map(|_| {
+                    let pool = pool.clone();
+                    tokio::spawn(async move { pool.acquire_within(limit).await.is_err() })
+                })
+                .collect();
+            for task in tasks {
+                assert!(task.await.unwrap());
+            }
+        });
+    })
+}
+
+#[test]
+fn a_refusing_server_costs_no_more_memory_the_longer_it_refuses() {
+    let (short, long) = (bytes_while_refused(5), bytes_while_refused(100));
+    println!("{short} bytes in 5 s, {long} bytes in 100 s");
+    assert!(long <= short + short / 50, "{short} grew to {long} bytes");
+}
+
 /// Three times as many callers as two resources can serve, for ten seconds.
 #[tokio::test(start_paused = true)]
 async fn under_overload_the_served_wait_briefly_and_nothing_idles() -> TestResult {

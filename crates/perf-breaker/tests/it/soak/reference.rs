@@ -182,7 +182,11 @@ impl Reference {
             reached(self.settings.failure_rate, failures)
                 || reached(self.settings.slow.map(|(_, rate)| rate), slow_calls)
         } else {
-            self.settings.consecutive > 0 && self.row >= self.settings.consecutive
+            let row = match self.settings.window {
+                Window::Calls(_) => self.row,
+                Window::Time { .. } => self.row.min(calls),
+            };
+            self.settings.consecutive > 0 && row >= self.settings.consecutive
         };
         if trips {
             self.open(self.settings.open_for, now);

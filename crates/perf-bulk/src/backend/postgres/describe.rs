@@ -1,11 +1,23 @@
 //! The types of a table's columns, and how the server is reached.
 
 use super::failure::{Failed, database_error, describe_error};
-use crate::backend::Target;
 use crate::backend::sql::{push_list, push_table};
+use crate::backend::{Scope, Target};
 use perf_core::Dialect;
 use sqlx::postgres::{PgRow, PgTypeInfo};
-use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqlSafeStr, Statement};
+use sqlx::{
+    AssertSqlSafe, Column, Connection, Executor, PgConnection, Postgres, Row, SqlSafeStr, Statement,
+};
+use std::sync::Arc;
+
+/// What a transaction has found out about its table. It holds to the transaction's end, because having
+/// read the table locks its definition.
+#[derive(Debug)]
+pub(super) struct Known {
+    select: String,
+    types: Arc<[PgTypeInfo]>,
+    over_tcp: bool,
+}
 
 /// The columns' types. The driver remembers them: only the first call on a connection costs a round trip.
 ///
@@ -14,7 +26,7 @@ use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqlSa
 pub(super) async fn columns(
     connection: &mut PgConnection,
     target: &Target<'_>,
-) -> Result<Vec<PgTypeInfo>, Failed> {
+) -> Result<Arc<[PgTypeInfo]>, Failed> {
     let sql = AssertSqlSafe(select(target)).into_sql_str();
     let statement = connection
         .prepare(sql)
@@ -24,15 +36,31 @@ pub(super) async fn columns(
     Ok(columns.map(|column| column.type_info().clone()).collect())
 }
 
-/// The columns' types as they are now, and whether the connection is a TCP one. Always one round trip.
+/// The columns' types as they are now, and whether the connection is a TCP one. One round trip for a
+/// transaction.
 pub(super) async fn columns_and_transport(
+    scope: &mut Scope<'_, Postgres>,
+    target: &Target<'_>,
+) -> Result<(Arc<[PgTypeInfo]>, bool), Failed> {
+    let select = select(target);
+    let known = scope.session.known.take();
+    let known = match known.filter(|known| known.select == select) {
+        Some(known) => known,
+        None => ask(scope, target, select).await?,
+    };
+    let answer = (Arc::clone(&known.types), known.over_tcp);
+    scope.session.known = Some(known);
+    Ok(answer)
+}
+
+async fn ask(
     connection: &mut PgConnection,
     target: &Target<'_>,
-) -> Result<(Vec<PgTypeInfo>, bool), Failed> {
+    select: String,
+) -> Result<Known, Failed> {
     let sql = format!(
         "SELECT inet_client_addr() IS NOT NULL, columns.* \
-         FROM (SELECT) AS one LEFT JOIN ({} LIMIT 0) AS columns ON true",
-        select(target)
+         FROM (SELECT) AS one LEFT JOIN ({select} LIMIT 0) AS columns ON true"
     );
     // The server refuses a statement prepared before its columns changed, so what it accepts is true.
     let row = match sqlx::query(AssertSqlSafe(sql))
@@ -48,10 +76,14 @@ pub(super) async fn columns_and_transport(
     let over_tcp = row
         .try_get(0)
         .map_err(|error| Failed::fatal(describe_error(error, target)))?;
-    Ok((types(&row), over_tcp))
+    Ok(Known {
+        select,
+        types: types(&row),
+        over_tcp,
+    })
 }
 
-fn types(row: &PgRow) -> Vec<PgTypeInfo> {
+fn types(row: &PgRow) -> Arc<[PgTypeInfo]> {
     let columns = row.columns().iter().skip(1);
     columns.map(|column| column.type_info().clone()).collect()
 }

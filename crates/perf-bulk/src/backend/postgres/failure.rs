@@ -1,115 +1,46 @@
 //! What Postgres says when it refuses, made specific.
 
-use super::cells::Mismatch;
-use crate::backend::{Rejection, Target, driver_error};
+use crate::backend::{Target, driver_error};
 use crate::error::{BulkError, ConstraintKind};
 use sqlx::postgres::PgDatabaseError;
 
-/// Why rows were not written.
-#[derive(Debug)]
-pub(super) struct Failed {
-    /// The position of the row at fault, when it is known.
-    pub(super) at: Option<usize>,
-    /// Whether some row is at fault, and not the statement or the way to the server.
-    pub(super) blames_a_row: bool,
-    pub(super) error: BulkError,
-}
+pub(super) use crate::backend::failed::{Failed, encode_error};
 
-impl Failed {
-    /// A row that cannot be encoded. A type that is not the column's is no single row's fault.
-    pub(super) fn encoding(at: usize, error: BulkError) -> Self {
-        Self {
-            at: Some(at),
-            blames_a_row: !matches!(error, BulkError::TypeMismatch { .. }),
-            error,
-        }
-    }
-
-    /// A failure of the driver or the server while `rows` rows from `first` were written.
-    pub(super) fn writing(error: sqlx::Error, first: usize, rows: usize) -> Self {
-        let Some(database) = database_error(&error) else {
-            return Self::fatal(driver_error(error));
-        };
-        let line = database
-            .r#where()
-            .and_then(line_in)
-            .map(|line| first + line);
-        let at = line.or_else(|| (rows == 1).then_some(first));
-        let kind = constraint_kind(database.code());
-        // Data exceptions and violations of integrity; both are a row's.
-        let blames_a_row = ["22", "23"]
-            .iter()
-            .any(|class| database.code().starts_with(class));
-        let columns = [database.column(), database.constraint()];
-        let columns = columns
-            .into_iter()
-            .flatten()
-            .take(1)
-            .map(str::to_owned)
-            .collect();
-        let error = match kind {
-            Some(kind) if blames_a_row => BulkError::Constraint {
-                row: at.map(|at| at as u64),
-                kind,
-                columns,
-                source: error.into(),
-            },
-            _ => driver_error(error),
-        };
-        Self {
-            at,
-            blames_a_row,
-            error,
-        }
-    }
-
-    /// A failure that no row is to blame for.
-    pub(super) const fn fatal(error: BulkError) -> Self {
-        Self {
-            at: None,
-            blames_a_row: false,
-            error,
-        }
-    }
-
-    /// The failure with its row counted from `first`.
-    pub(super) fn offset(self, first: usize) -> Self {
-        Self {
-            at: self.at.map(|at| at + first),
-            error: self.error.offset_row(first as u64),
-            ..self
-        }
-    }
-
-    pub(super) fn into_rejection(self, isolate: bool) -> Rejection {
-        Rejection {
-            at: self.at.unwrap_or(0),
-            isolated: isolate && self.blames_a_row && self.at.is_some(),
-            error: self.error,
-        }
-    }
-}
-
-/// The error of a row that sqlx could not encode, or whose type is wrong.
-pub(super) fn encode_error(error: BulkError) -> BulkError {
-    match error {
-        BulkError::Encode {
-            row,
-            column,
-            source,
-        } => match source.downcast::<Mismatch>() {
-            Ok(mismatch) => BulkError::TypeMismatch {
-                column,
-                expected: mismatch.expected,
-                found: mismatch.found,
-            },
-            Err(source) => BulkError::Encode {
-                row,
-                column,
-                source,
-            },
+/// A failure of the driver or the server while `rows` rows from `first` were written.
+pub(super) fn writing(error: sqlx::Error, first: usize, rows: usize) -> Failed {
+    let Some(database) = database_error(&error) else {
+        return Failed::fatal(driver_error(error));
+    };
+    let line = database
+        .r#where()
+        .and_then(line_in)
+        .map(|line| first + line);
+    let at = line.or_else(|| (rows == 1).then_some(first));
+    let kind = constraint_kind(database.code());
+    // Data exceptions and violations of integrity; both are a row's.
+    let blames_a_row = ["22", "23"]
+        .iter()
+        .any(|class| database.code().starts_with(class));
+    let columns = [database.column(), database.constraint()];
+    let columns = columns
+        .into_iter()
+        .flatten()
+        .take(1)
+        .map(str::to_owned)
+        .collect();
+    let error = match kind {
+        Some(kind) if blames_a_row => BulkError::Constraint {
+            row: at.map(|at| at as u64),
+            kind,
+            columns,
+            source: error.into(),
         },
-        error => error,
+        _ => driver_error(error),
+    };
+    Failed {
+        at,
+        blames_a_row,
+        error,
     }
 }
 

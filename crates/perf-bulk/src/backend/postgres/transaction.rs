@@ -10,11 +10,12 @@
 //! - **RELEASE, not yet answered.** The savepoint may be gone, and a rollback to it would be an error that
 //!   dooms the caller's transaction. So nothing is released: a second savepoint of the same name is set, and
 //!   rolling back leads to whichever of the two is the last.
-//! - **COPY.** Whether the server is in the middle of one is unknown, and with that the number of
-//!   answers to skip. The connection is told to end itself. A caller's transaction cannot be ended like
-//!   that without its COMMIT seeming to succeed, so inside one there is no COPY.
+//! - **Rows.** Whether the server is in the middle of a COPY is unknown, and with that the number of
+//!   answers to skip; and a statement that fails after all gives its error to whatever comes next. The
+//!   connection is told to end itself. A caller's transaction cannot be ended like that without its COMMIT
+//!   seeming to succeed, so inside one there is no COPY, and a late error stays possible.
 
-use super::failure::{Failed, database_error};
+use super::failure::{database_error, writing};
 use crate::backend::{Scope, driver_error};
 use crate::error::BulkError;
 use sqlx::postgres::PgSeverity;
@@ -55,15 +56,19 @@ pub(super) async fn commit(mut scope: Scope<'_, Postgres>) -> Result<(), BulkErr
     Ok(())
 }
 
-/// Whether the transaction is the caller's own, and ours a savepoint in it.
-pub(super) fn is_nested(connection: &PgConnection) -> bool {
-    Depth::get_transaction_depth(connection) > 1
+pub(super) fn depth(connection: &PgConnection) -> usize {
+    Depth::get_transaction_depth(connection)
 }
 
-pub(super) fn abandon(connection: &mut PgConnection, copying: bool) {
+/// Whether the transaction is the caller's own, and ours a savepoint in it.
+pub(super) fn is_nested(connection: &PgConnection) -> bool {
+    depth(connection) > 1
+}
+
+pub(super) fn abandon(connection: &mut PgConnection, writing: bool) {
     if Depth::get_transaction_depth(connection) == 0 {
         queue(connection, "ROLLBACK");
-    } else if copying {
+    } else if writing {
         // In the middle of a COPY, the first statement ends that and is not carried out. The last is one
         // too many, so that no number of answers ever makes the connection look ready.
         Depth::start_rollback(connection);
@@ -87,7 +92,7 @@ fn commit_error(error: sqlx::Error) -> BulkError {
         database_error(&error).is_some_and(|error| matches!(error.severity(), PgSeverity::Error));
     if answered {
         // A deferred constraint names no row.
-        Failed::writing(error, 0, 0).error
+        writing(error, 0, 0).error
     } else {
         BulkError::CommitUnknown {
             source: error.into(),

@@ -1,64 +1,132 @@
 //! Upserts that say what became of each row.
 //!
 //! `RETURNING` promises no order, so the rows are numbered, and what was written is joined to them by
-//! key. `xmax` is 0 in a row that is new.
+//! key. `xmax` is 0 in a row that is new. Many rows are copied into a temporary table first: making it
+//! costs some milliseconds, which a few thousand rows pay for.
 
-use super::failure::Failed;
-use super::{describe, values};
-use crate::backend::sql::{insert_into, push_list, push_on_conflict};
-use crate::backend::{Conflict, Target};
+use super::failure::{Failed, writing};
+use super::input::{Bound, Form, ORDINAL};
+use super::way::{self, Way};
+use super::{copy, numbered};
+use crate::backend::sql::{insert_into, push_list, push_on_conflict, push_table};
+use crate::backend::{Conflict, Scope, Target};
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
 use perf_core::Dialect;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::postgres::PgTypeInfo;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Type};
 
 const DIALECT: Dialect = Dialect::Postgres;
+const STAGE: &str = "pg_temp.perf_bulk_stage";
 
 pub(super) async fn write<R: BulkRow<Postgres> + Sync>(
-    connection: &mut PgConnection,
+    scope: &mut Scope<'_, Postgres>,
     target: &Target<'_>,
     conflict: &Conflict,
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<Vec<Upserted>, Failed> {
-    let types = describe::columns(connection, target).await?;
+    let (types, way) = way::of_upsert(scope, target, rows).await?;
+    match way {
+        Way::Copy => staged(scope, target, conflict, &types, rows, meter).await,
+        Way::Statements(form) => {
+            by_statements(scope, target, conflict, &types, form, rows, meter).await
+        }
+    }
+}
+
+async fn by_statements<R: BulkRow<Postgres> + Sync>(
+    connection: &mut PgConnection,
+    target: &Target<'_>,
+    conflict: &Conflict,
+    types: &[PgTypeInfo],
+    form: Form,
+    rows: &[R],
+    meter: &mut Meter<'_>,
+) -> Result<Vec<Upserted>, Failed> {
     let mut outcomes = Vec::with_capacity(rows.len());
     while outcomes.len() < rows.len() {
         let first = outcomes.len();
-        let size = values::statement_rows(rows.len() - first, target.columns.len());
-        let bound = values::arguments(&rows[first..first + size], target, &types)
+        let size = form.statement_rows(rows.len() - first, target.columns.len());
+        let bound = Bound::new(form, &rows[first..first + size], target, types)
             .map_err(|failed| failed.offset(first))?;
         let bytes = bound.bytes;
-        let sql = AssertSqlSafe(statement(target, conflict, size));
+        let mut input = String::new();
+        form.push(&mut input, size, target.columns);
+        let sql = AssertSqlSafe(statement(target, conflict, &input));
         let written: Vec<Option<bool>> = sqlx::query_scalar_with(sql, bound.arguments)
             .fetch_all(&mut *connection)
             .await
-            .map_err(|error| Failed::writing(error, first, size))?;
-        outcomes.extend(written.into_iter().map(|inserted| match inserted {
-            Some(true) => Upserted::Inserted,
-            Some(false) => Upserted::Updated,
-            None => Upserted::Kept,
-        }));
+            .map_err(|error| writing(error, first, size))?;
+        outcomes.extend(written.into_iter().map(outcome));
         meter.advance(size as u64, bytes);
     }
     Ok(outcomes)
 }
 
-fn statement(target: &Target<'_>, conflict: &Conflict, rows: usize) -> String {
-    let push_column = |sql: &mut String, column: &&str| DIALECT.push_identifier(sql, column);
+async fn staged<R: BulkRow<Postgres> + Sync>(
+    scope: &mut Scope<'_, Postgres>,
+    target: &Target<'_>,
+    conflict: &Conflict,
+    types: &[PgTypeInfo],
+    rows: &[R],
+    meter: &mut Meter<'_>,
+) -> Result<Vec<Upserted>, Failed> {
+    let failed = |error| writing(error, 0, rows.len());
+    let create = AssertSqlSafe(create_stage(target));
+    sqlx::raw_sql(create)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(failed)?;
+    let columns = numbered::columns(ORDINAL, target.columns);
+    let stage = Target {
+        table: STAGE,
+        columns: &columns,
+        ..*target
+    };
+    let ordinal = [<i64 as Type<Postgres>>::type_info()];
+    let types = [&ordinal[..], types].concat();
+    copy::write(scope, &stage, &types, &numbered::number(rows, 1..), meter).await?;
+    let sql = AssertSqlSafe(statement(target, conflict, &format!("{STAGE} AS input")));
+    let written: Vec<Option<bool>> = sqlx::query_scalar(sql)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(failed)?;
+    scope
+        .connection
+        .execute("DROP TABLE pg_temp.perf_bulk_stage")
+        .await
+        .map_err(failed)?;
+    Ok(written.into_iter().map(outcome).collect())
+}
+
+const fn outcome(inserted: Option<bool>) -> Upserted {
+    match inserted {
+        Some(true) => Upserted::Inserted,
+        Some(false) => Upserted::Updated,
+        None => Upserted::Kept,
+    }
+}
+
+fn create_stage(target: &Target<'_>) -> String {
+    let mut sql = format!(
+        "CREATE TEMPORARY TABLE perf_bulk_stage ON COMMIT DROP AS SELECT 0::bigint AS {ORDINAL}, "
+    );
+    push_list(&mut sql, target.columns, ", ", push_column);
+    sql.push_str(" FROM ");
+    push_table(DIALECT, &mut sql, target);
+    sql.push_str(" WITH NO DATA");
+    sql
+}
+
+/// The upsert of `input`, a relation with a column more than the target: the rows' numbers.
+fn statement(target: &Target<'_>, conflict: &Conflict, input: &str) -> String {
     let push_key = |sql: &mut String, table: &str, position: &usize| {
         sql.push_str(table);
         DIALECT.push_identifier(sql, target.columns[*position]);
     };
-    let mut sql = String::from("WITH input AS (SELECT * FROM (");
-    values::push_values(&mut sql, rows, target.columns.len(), |sql, row| {
-        sql.push_str(&row.to_string());
-        sql.push_str(", ");
-    });
-    sql.push_str(") AS numbered (perf_bulk_row, ");
-    push_list(&mut sql, target.columns, ", ", push_column);
-    sql.push_str(")), written AS (");
+    let mut sql = format!("WITH input AS (SELECT * FROM {input}), written AS (");
     sql.push_str(&insert_into(DIALECT, target));
     sql.push_str("SELECT ");
     push_list(&mut sql, target.columns, ", ", push_column);
@@ -79,6 +147,11 @@ fn statement(target: &Target<'_>, conflict: &Conflict, rows: usize) -> String {
         sql.push_str(" = ");
         push_key(sql, "written.", position);
     });
-    sql.push_str(" ORDER BY perf_bulk_row");
+    sql.push_str(" ORDER BY ");
+    sql.push_str(ORDINAL);
     sql
+}
+
+fn push_column(sql: &mut String, column: &&str) {
+    DIALECT.push_identifier(sql, column);
 }

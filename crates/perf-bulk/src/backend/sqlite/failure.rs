@@ -52,7 +52,9 @@ impl Failure {
 
     /// The error of a statement that could not be prepared.
     pub(super) fn into_statement_error(self, target: &Target<'_>) -> BulkError {
-        let known = self.message.split_once(" has no column named ");
+        let known = [" has no column named ", "no such column: "]
+            .iter()
+            .find_map(|words| self.message.split_once(words));
         match known.map(|(_, column)| column.to_owned()) {
             Some(column) => BulkError::UnknownColumn {
                 table: target.table.to_owned(),
@@ -67,6 +69,19 @@ impl Failure {
             transience: Transience::of_sqlite_code(self.code),
             source: self.into(),
         }
+    }
+}
+
+/// The error of a statement that sqlx ran.
+pub(super) fn read_error(error: sqlx::Error, target: &Target<'_>) -> BulkError {
+    let message = error.as_database_error().map(|error| error.message());
+    let column = message.and_then(|message| message.split_once("no such column: "));
+    match column {
+        Some((_, column)) => BulkError::UnknownColumn {
+            table: target.table.to_owned(),
+            column: column.rsplit('.').next().unwrap_or(column).to_owned(),
+        },
+        None => driver_error(error),
     }
 }
 

@@ -7,8 +7,9 @@
 //!    mutex, and every call here takes `&mut self` or has the only reference.
 //! 3. `statements` were prepared on `handle`, are finalized once, in `drop`, and by then the guard is
 //!    still held, because fields are dropped after it.
-//! 4. What a statement has bound is borrowed for one call of [`Session::run`] only; a statement is
-//!    never stepped unless that same call has bound all of its parameters anew.
+//! 4. What a statement has bound is borrowed for one call of [`Session::run`] or
+//!    [`Session::run_returning`] only; a statement is never stepped unless that same call has bound all of
+//!    its parameters anew.
 
 #![allow(unsafe_code, reason = "SQLite's interface is C")]
 
@@ -66,6 +67,54 @@ impl<'c> Session<'c> {
         statement: usize,
         values: impl IntoIterator<Item = &'v SqliteValue<'r>>,
     ) -> Result<bool, Failure> {
+        let pointer = self.bind_all(statement, values)?;
+        // SAFETY: the statement is valid (3), and what it has bound is alive until this call ends (4).
+        let code = unsafe { ffi::sqlite3_step(pointer.as_ptr()) };
+        let outcome = self.stepped(code);
+        // SAFETY: as above. The code repeats the step's.
+        unsafe { ffi::sqlite3_reset(pointer.as_ptr()) };
+        outcome
+    }
+
+    /// As [`run`](Self::run), for the integer that the statement returns in its only row; `None` if it returns none.
+    pub(super) fn run_returning<'v, 'r: 'v>(
+        &mut self,
+        statement: usize,
+        values: impl IntoIterator<Item = &'v SqliteValue<'r>>,
+    ) -> Result<Option<i64>, Failure> {
+        let pointer = self.bind_all(statement, values)?;
+        // SAFETY: the statement is valid (3), and what it has bound is alive until this call ends (4).
+        let code = unsafe { ffi::sqlite3_step(pointer.as_ptr()) };
+        let mut outcome = self.stepped(code).map(|_| None);
+        if code == ffi::SQLITE_ROW {
+            // SAFETY: the statement is valid (3) and stands on a row.
+            let kind = unsafe { ffi::sqlite3_column_type(pointer.as_ptr(), 0) };
+            outcome = if kind == ffi::SQLITE_INTEGER {
+                // SAFETY: as above.
+                Ok(Some(unsafe {
+                    ffi::sqlite3_column_int64(pointer.as_ptr(), 0)
+                }))
+            } else {
+                Err(Failure {
+                    code: ffi::SQLITE_MISMATCH,
+                    message: "the id is no integer".to_owned(),
+                })
+            };
+            // SAFETY: as for the first step. The statement ends here, having returned its only row.
+            let code = unsafe { ffi::sqlite3_step(pointer.as_ptr()) };
+            outcome = self.stepped(code).and(outcome);
+        }
+        // SAFETY: as above. The code repeats the step's.
+        unsafe { ffi::sqlite3_reset(pointer.as_ptr()) };
+        outcome
+    }
+
+    /// The statement, with `values` bound to all of its parameters.
+    fn bind_all<'v, 'r: 'v>(
+        &mut self,
+        statement: usize,
+        values: impl IntoIterator<Item = &'v SqliteValue<'r>>,
+    ) -> Result<NonNull<ffi::sqlite3_stmt>, Failure> {
         let Statement {
             pointer,
             parameters,
@@ -82,16 +131,16 @@ impl<'c> Session<'c> {
                 message: format!("{bound} values for {parameters} parameters"),
             });
         }
-        // SAFETY: the statement is valid (3), and what it has bound is alive until this call ends (4).
-        let code = unsafe { ffi::sqlite3_step(pointer.as_ptr()) };
-        let outcome = match code {
+        Ok(pointer)
+    }
+
+    /// Whether a step ended on a row.
+    fn stepped(&mut self, code: c_int) -> Result<bool, Failure> {
+        match code {
             ffi::SQLITE_DONE => Ok(false),
             ffi::SQLITE_ROW => Ok(true),
             _ => self.check(code).map(|()| false),
-        };
-        // SAFETY: as above. The code repeats the step's.
-        unsafe { ffi::sqlite3_reset(pointer.as_ptr()) };
-        outcome
+        }
     }
 
     /// How many rows the connection has changed since it was opened, those by triggers included.

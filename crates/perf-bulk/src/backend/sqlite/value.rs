@@ -1,8 +1,10 @@
 //! How Rust values become SQLite's five.
 
-use crate::error::BoxError;
+use crate::backend::driver_error;
+use crate::error::{BoxError, BulkError};
 use crate::row::BulkValue;
-use sqlx::Sqlite;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, Sqlite};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -90,6 +92,24 @@ impl<'r> SqliteCells<'r> {
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// Adds values to the arguments of a statement that sqlx runs.
+pub(super) fn bind(
+    values: &[SqliteValue<'_>],
+    arguments: &mut SqliteArguments,
+) -> Result<(), BulkError> {
+    for value in values {
+        let added = match value {
+            SqliteValue::Null => arguments.add(None::<i64>),
+            SqliteValue::Integer(number) => arguments.add(*number),
+            SqliteValue::Real(number) => arguments.add(*number),
+            SqliteValue::Text(text) => arguments.add(text.clone().into_owned()),
+            SqliteValue::Blob(blob) => arguments.add(blob.clone().into_owned()),
+        };
+        added.map_err(|source| driver_error(sqlx::Error::Encode(source)))?;
+    }
+    Ok(())
 }
 
 macro_rules! integers {

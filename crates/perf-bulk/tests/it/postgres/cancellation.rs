@@ -206,3 +206,73 @@ async fn a_server_that_dies_midway_is_an_error_and_leaves_nothing() {
     let mut observer = PgConnection::connect(&database.url()).await.unwrap();
     assert!(ids(&mut observer).await.is_empty());
 }
+
+/// Makes the next COMMIT last until it is told that the table of gates is unlocked.
+const SLOW_COMMIT: &str = "CREATE TABLE gate (open bool); \
+     CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
+       $$ BEGIN LOCK TABLE gate; RETURN NULL; END $$; \
+     CREATE CONSTRAINT TRIGGER waiting AFTER INSERT ON planes DEFERRABLE INITIALLY DEFERRED \
+       FOR EACH ROW EXECUTE FUNCTION wait()";
+
+async fn until_commit_waits(observer: &mut PgConnection) {
+    for _ in 0..60_000 {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut *observer)
+        .await
+        .unwrap();
+        if waiting > 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no COMMIT ever waited");
+}
+
+#[tokio::test]
+async fn a_connection_lost_in_the_middle_of_commit_leaves_its_outcome_open_and_is_not_tried_again()
+{
+    for dies in [false, true] {
+        let server = PostgresServer::start().unwrap();
+        let database = server.database().unwrap();
+        let [mut observer, _] = connections(&database).await;
+        execute(&mut observer, SLOW_COMMIT).await;
+        let proxy = perf_testkit::FaultProxy::start(server.address()).unwrap();
+        let url = database.url_through(proxy.address());
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        let mut gate = PgConnection::connect(&database.url()).await.unwrap();
+        execute(&mut gate, "BEGIN; LOCK TABLE gate").await;
+
+        let insert = BulkInsert::into("planes").execute(&mut connection, [plane(1), plane(2)]);
+        let lose = async {
+            until_commit_waits(&mut observer).await;
+            if dies {
+                server.kill();
+            } else {
+                proxy.cut();
+            }
+        };
+        let (outcome, ()) = tokio::join!(insert, lose);
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, BulkError::CommitUnknown { .. }),
+            "{error:?}"
+        );
+        assert!(!error.is_transient());
+        if dies {
+            server.restart().unwrap();
+            let mut observer = PgConnection::connect(&database.url()).await.unwrap();
+            assert!(ids(&mut observer).await.is_empty());
+        } else {
+            // The server went on: what looks like a failure was none.
+            execute(&mut gate, "COMMIT").await;
+            for _ in 0..60_000 {
+                if ids(&mut observer).await == [1, 2] {
+                    return;
+                }
+            }
+            panic!("the COMMIT never ended");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 use super::{connection, database, execute};
-use chrono::{DateTime, NaiveDate, Utc};
-use perf_bulk::{BulkError, BulkInsert, BulkRow};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use perf_bulk::{BulkError, BulkInsert, BulkRow, Strategy};
 use serde_json::{Value, json};
+use sqlx::types::Decimal;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -171,6 +172,14 @@ async fn no_value_is_stored_in_a_column_of_another_type() {
     let mut connection = connection(&database).await;
     let c = &mut connection;
     for rows in [2, 40] {
+        assert_eq!(stored_in(c, Decimal::new(105, 1), rows).await, ["numeric"]);
+        assert_eq!(stored_in(c, NaiveTime::MIN, rows).await, ["time"]);
+        assert_eq!(
+            stored_in(c, DateTime::UNIX_EPOCH.naive_utc(), rows).await,
+            ["timestamp"]
+        );
+        assert_eq!(stored_in(c, String::from("text"), rows).await, ["text"]);
+        assert_eq!(stored_in(c, Some(1_i8), rows).await, [""; 0]);
         assert_eq!(stored_in(c, true, rows).await, ["bool"]);
         assert_eq!(stored_in(c, 1_i16, rows).await, ["smallint"]);
         assert_eq!(stored_in(c, 1_i32, rows).await, ["int"]);
@@ -188,5 +197,82 @@ async fn no_value_is_stored_in_a_column_of_another_type() {
         assert_eq!(stored_in(c, json!(1), rows).await, ["json", "jsonb"]);
         assert_eq!(stored_in(c, vec![1_i64], rows).await, ["bigint[]"]);
         assert_eq!(stored_in(c, None::<i64>, rows).await, ["bigint"]);
+    }
+}
+
+#[derive(BulkRow, Clone, Debug, PartialEq, sqlx::FromRow)]
+struct Extremes {
+    id: i64,
+    number: Decimal,
+    zoned: Option<DateTime<Utc>>,
+    plain: Option<chrono::NaiveDateTime>,
+    time: Option<NaiveTime>,
+    day: Option<NaiveDate>,
+    numbers: Vec<Decimal>,
+    documents: Vec<Value>,
+    uuids: Option<Vec<Uuid>>,
+}
+
+#[tokio::test]
+async fn extremes_come_back_as_they_went_by_every_way() {
+    let database = database();
+    let mut connection = connection(&database).await;
+    execute(
+        &mut connection,
+        "CREATE TABLE extremes (id bigint, number numeric, zoned timestamptz, plain timestamp, \
+         time time, day date, numbers numeric[], documents jsonb[], uuids uuid[])",
+    )
+    .await;
+    // Postgres counts microseconds from 2000 in 64 bits, and days in 32; chrono ends earlier.
+    let last = NaiveDate::from_ymd_opt(262_142, 12, 31).unwrap();
+    let first = NaiveDate::from_ymd_opt(-4_712, 1, 1).unwrap();
+    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN);
+    let rows = |count: i64| {
+        (0..count).map(move |id| match id % 3 {
+            0 => Extremes {
+                id,
+                number: Decimal::MAX,
+                zoned: Some(midnight(last).and_utc()),
+                plain: Some(midnight(first)),
+                time: NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999),
+                day: Some(last),
+                numbers: vec![Decimal::MIN, Decimal::new(1, 28)],
+                documents: vec![json!(null), json!({ "a": [1, "\u{1F6EB}"] })],
+                uuids: Some(vec![Uuid::max()]),
+            },
+            1 => Extremes {
+                id,
+                number: Decimal::new(-1, 28),
+                zoned: Some(midnight(first).and_utc()),
+                plain: Some(midnight(last)),
+                time: Some(NaiveTime::MIN),
+                day: Some(first),
+                numbers: vec![],
+                documents: vec![],
+                uuids: Some(vec![]),
+            },
+            _ => Extremes {
+                id,
+                number: Decimal::ZERO,
+                zoned: None,
+                plain: None,
+                time: None,
+                day: None,
+                numbers: vec![Decimal::ONE],
+                documents: vec![json!([])],
+                uuids: None,
+            },
+        })
+    };
+    for strategy in [Strategy::Values, Strategy::Unnest, Strategy::Copy] {
+        let rows: Vec<_> = rows(30).collect();
+        let insert = BulkInsert::into("extremes").strategy(strategy);
+        insert.execute(&mut connection, &rows).await.unwrap();
+        let stored: Vec<Extremes> = sqlx::query_as("SELECT * FROM extremes ORDER BY id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(stored, rows, "{strategy:?}");
+        execute(&mut connection, "TRUNCATE extremes").await;
     }
 }

@@ -1,0 +1,79 @@
+use crate::limiter::Decision;
+use crate::quota::Quota;
+use ::http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const SECOND: u128 = 1_000_000_000;
+
+/// Sets `RateLimit` and `RateLimit-Policy`.
+///
+/// Each limit is a policy, named as it is written. `q` is its count, `w` its period where that is whole
+/// seconds, `r` how many calls may follow at once. `t` is rounded up: seconds until the call may be
+/// repeated if it was denied, until the whole burst is back otherwise.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use perf_breaker::{RateLimiter, http::set_headers};
+///
+/// let quota = "10/second; 300/minute burst 20".parse()?;
+/// let decision = RateLimiter::new(&quota).check();
+/// let mut headers = http::HeaderMap::new();
+/// set_headers(&mut headers, &quota, &decision);
+/// let policies = r#""10/second";q=10;w=1, "300/minute burst 20";q=300;w=60"#;
+/// assert_eq!(headers["ratelimit-policy"], policies);
+/// assert_eq!(headers["ratelimit"], r#""10/second";r=9;t=1"#);
+/// # Ok(())
+/// # }
+/// ```
+pub fn set_headers(headers: &mut HeaderMap, quota: &Quota, decision: &Decision) {
+    let time = if decision.is_allowed() {
+        decision.reset_after()
+    } else {
+        decision.retry_after()
+    };
+    let left = decision.remaining();
+    let limit = format!("\"{}\";r={left};t={}", decision.limit(), seconds(time));
+    headers.insert(RATE_LIMIT, value(limit));
+    headers.insert(RATE_LIMIT_POLICY, value(policies(quota)));
+}
+
+/// The value of a `Retry-After` header: whole seconds, rounded up, at least one. To come back after so long
+/// is never too early.
+///
+/// ```
+/// use perf_breaker::http::retry_after;
+/// use std::time::Duration;
+///
+/// assert_eq!(retry_after(Duration::from_millis(20)), "1");
+/// assert_eq!(retry_after(Duration::from_millis(2_001)), "3");
+/// ```
+#[must_use]
+pub fn retry_after(wait: Duration) -> HeaderValue {
+    HeaderValue::from(seconds(wait).max(1))
+}
+
+fn policies(quota: &Quota) -> String {
+    let mut text = String::new();
+    for limit in quota.limits() {
+        let separator = if text.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{separator}\"{limit}\";q={}", limit.count());
+        let period = limit.period();
+        if period.subsec_nanos() == 0 {
+            let _infallible = write!(text, ";w={}", period.as_secs());
+        }
+    }
+    text
+}
+
+/// Rounded up.
+pub(super) fn seconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(SECOND)).unwrap_or(u64::MAX)
+}
+
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("a limit is written in letters, digits, spaces and slashes")
+}

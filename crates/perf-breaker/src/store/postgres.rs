@@ -1,0 +1,188 @@
+use super::sql::{Table, all, before, judge, list, ticks};
+use super::{Charge, RateLimitStore, Verdict};
+use crate::error::StoreError;
+use async_trait::async_trait;
+use perf_core::{Dialect, Transience};
+use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Row};
+
+/// A store on Postgres, one statement a request.
+///
+/// Rows stay until [`sweep`](Self::sweep) removes them.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+    table: Table,
+}
+
+/// The server's clock in ticks, read when it is reached and not when the statement began.
+const NOW: &str = "floor(extract(epoch FROM clock_timestamp()) * 7812500)::bigint";
+
+impl PostgresStore {
+    /// A store in the table `perf_rate_limits` of the database at `url`, connected when it is first asked,
+    /// over at most eight connections.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, on which the connections live.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        // A broken connection shows at the statement, which is safe to refuse; a ping would double the trips.
+        let options = PgPoolOptions::new()
+            .max_connections(8)
+            .test_before_acquire(false);
+        let pool = options.connect_lazy(url).map_err(judge_code)?;
+        Ok(Self::from_pool(pool, "perf_rate_limits"))
+    }
+
+    /// A store in the table `table` over connections of one's own.
+    #[must_use]
+    pub fn from_pool(pool: PgPool, table: &str) -> Self {
+        Self {
+            pool,
+            table: Table::new(Dialect::Postgres, table),
+        }
+    }
+
+    /// Creates the table unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// The table may have been created.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        let sql = self.table.definition("BYTEA", "");
+        let created = sqlx::query(AssertSqlSafe(sql)).execute(&self.pool).await;
+        created.map(drop).map_err(judge_code)
+    }
+
+    /// Removes keys whose calls have all come back, and says how many they were.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// They may have been removed.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let sql = self.table.sweep(&format!("(SELECT {NOW})"));
+        let swept = sqlx::query(AssertSqlSafe(sql)).execute(&self.pool).await;
+        Ok(swept.map_err(judge_code)?.rows_affected())
+    }
+
+    fn acquire_sql(&self, limits: usize) -> String {
+        let table = self.table.name();
+        let (price, capacity) = (|limit| 2 * limit + 2, |limit| 2 * limit + 3);
+        let columns = list(limits, |limit| format!("a{limit}"));
+        let fresh = list(limits, |limit| format!("now + ${}", price(limit)));
+        let levels = list(limits, |limit| {
+            let most = capacity(limit);
+            format!("LEAST(GREATEST(r.a{limit}, now), now + ${most}) AS b{limit}")
+        });
+        let fits = all(limits, |limit| {
+            format!("b{limit} + ${} - now <= ${}", price(limit), capacity(limit))
+        });
+        let moved = list(limits, |limit| {
+            format!(
+                "b{limit} + CASE WHEN fits THEN ${} ELSE 0 END",
+                price(limit)
+            )
+        });
+        let ahead = list(limits, |limit| format!("a{limit} - seen"));
+        // OFFSET 0 keeps the clock from being read once for each mention.
+        format!(
+            "INSERT INTO {table} AS r (id, seen, allowed, {columns}) \
+             SELECT $1, now, 1, {fresh} FROM (SELECT {NOW} AS now OFFSET 0) AS clock WHERE true \
+             ON CONFLICT (id) DO UPDATE SET (seen, allowed, {columns}) = (\
+             SELECT now, CASE WHEN fits THEN 1 ELSE 0 END, {moved} FROM (\
+             SELECT *, {fits} AS fits FROM (\
+             SELECT now, {levels} FROM (SELECT {NOW} AS now OFFSET 0) AS clock) AS levels) AS judged) \
+             RETURNING allowed, {ahead}"
+        )
+    }
+
+    fn peek_sql(&self, limits: usize) -> String {
+        let ahead = list(limits, |limit| {
+            format!("LEAST(GREATEST(a{limit} - now, 0), ${})", limit + 2)
+        });
+        let table = self.table.name();
+        format!(
+            "SELECT {ahead} FROM {table}, (SELECT {NOW} AS now OFFSET 0) AS clock WHERE id = $1"
+        )
+    }
+
+    fn refund_sql(&self, limits: usize) -> String {
+        let table = self.table.name();
+        let back = list(limits, |limit| {
+            format!("a{limit} = a{limit} - ${}", limit + 2)
+        });
+        format!("UPDATE {table} SET {back} WHERE id = $1")
+    }
+}
+
+#[async_trait]
+impl RateLimitStore for PostgresStore {
+    async fn acquire(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+        let mut query = query(self.acquire_sql(charges.len()), key);
+        for charge in charges {
+            query = query.bind(ticks(charge.price)).bind(ticks(charge.capacity));
+        }
+        let row = query.fetch_one(&self.pool).await.map_err(judge_code)?;
+        let allowed: i16 = row.try_get(0).map_err(judge_code)?;
+        let after = numbers(&row, 1, charges.len())?;
+        Ok(Verdict::of(charges, &before(charges, &after, allowed == 1)))
+    }
+
+    async fn peek(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+        let mut query = query(self.peek_sql(charges.len()), key);
+        for charge in charges {
+            query = query.bind(ticks(charge.capacity));
+        }
+        let row = query.fetch_optional(&self.pool).await.map_err(judge_code)?;
+        let aheads = match row {
+            Some(row) => before(charges, &numbers(&row, 0, charges.len())?, false),
+            None => vec![0; charges.len()],
+        };
+        Ok(Verdict::of(charges, &aheads).before(charges))
+    }
+
+    async fn refund(&self, key: &[u8], charges: &[Charge]) -> Result<(), StoreError> {
+        let mut query = query(self.refund_sql(charges.len()), key);
+        for charge in charges {
+            query = query.bind(ticks(charge.price));
+        }
+        let refunded = query.execute(&self.pool).await;
+        refunded.map(drop).map_err(judge_code)
+    }
+
+    async fn reset(&self, key: &[u8]) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM {} WHERE id = $1", self.table.name());
+        let removed = query(sql, key).execute(&self.pool).await;
+        removed.map(drop).map_err(judge_code)
+    }
+}
+
+fn query(sql: String, key: &[u8]) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(sql)).bind(key.to_vec())
+}
+
+fn numbers(row: &PgRow, from: usize, count: usize) -> Result<Vec<i64>, StoreError> {
+    let number = |place| row.try_get(place).map_err(judge_code);
+    (from..from + count).map(number).collect()
+}
+
+fn judge_code(error: sqlx::Error) -> StoreError {
+    judge(error, |error| {
+        error
+            .code()
+            .map_or(Transience::Permanent, |code| Transience::of_sqlstate(&code))
+    })
+}

@@ -1,0 +1,199 @@
+use super::sql::{Table, all, before, judge, list, ticks};
+use super::{Charge, RateLimitStore, TICK_SHIFT, Verdict};
+use crate::error::StoreError;
+use async_trait::async_trait;
+use perf_core::{Clock, Dialect, SystemClock, Transience};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    Sqlite, SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow,
+};
+use sqlx::{AssertSqlSafe, Row};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// A store in a SQLite file that the processes of one machine share, one statement a request.
+///
+/// Time is the machine's wall clock, which all of them have in common. Rows stay until
+/// [`sweep`](Self::sweep) removes them.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+    table: Table,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteStore {
+    /// A store in the table `perf_rate_limits` of the file that `url` names (`sqlite://limits.db`), which
+    /// is created if it is missing; opened when it is first asked, over at most four connections.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is malformed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, on which the connections live.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        let options: SqliteConnectOptions = url.parse().map_err(judge_code)?;
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            .synchronous(sqlx::sqlite::SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self::from_pool(pool, "perf_rate_limits"))
+    }
+
+    /// A store in the table `table` over connections of one's own.
+    #[must_use]
+    pub fn from_pool(pool: SqlitePool, table: &str) -> Self {
+        Self {
+            pool,
+            table: Table::new(Dialect::Sqlite, table),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The same store on another clock's wall time.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Creates the table unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// The table may have been created.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        let sql = self.table.definition("BLOB", "");
+        let created = sqlx::query(AssertSqlSafe(sql)).execute(&self.pool).await;
+        created.map(drop).map_err(judge_code)
+    }
+
+    /// Removes keys whose calls have all come back, and says how many they were.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// They may have been removed.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let sql = self.table.sweep("?1");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(self.now());
+        let swept = query.execute(&self.pool).await.map_err(judge_code)?;
+        Ok(swept.rows_affected())
+    }
+
+    fn now(&self) -> i64 {
+        let since = self.clock.wall().duration_since(UNIX_EPOCH);
+        let nanos = since.unwrap_or_default().as_nanos() >> TICK_SHIFT;
+        i64::try_from(nanos).unwrap_or(i64::MAX)
+    }
+
+    fn acquire_sql(&self, limits: usize) -> String {
+        let table = self.table.name();
+        let (price, capacity) = (|limit| 2 * limit + 3, |limit| 2 * limit + 4);
+        let columns = list(limits, |limit| format!("a{limit}"));
+        let fresh = list(limits, |limit| format!("?2 + ?{}", price(limit)));
+        let levels = list(limits, |limit| {
+            let (table, most) = (self.table.name(), capacity(limit));
+            format!("min(max({table}.a{limit}, ?2), ?2 + ?{most}) AS b{limit}")
+        });
+        let fits = all(limits, |limit| {
+            format!("b{limit} + ?{} - ?2 <= ?{}", price(limit), capacity(limit))
+        });
+        let moved = list(limits, |limit| {
+            format!("b{limit} + fits * ?{}", price(limit))
+        });
+        let ahead = list(limits, |limit| format!("a{limit} - seen"));
+        format!(
+            "INSERT INTO {table} (id, seen, allowed, {columns}) SELECT ?1, ?2, 1, {fresh} WHERE true \
+             ON CONFLICT (id) DO UPDATE SET (seen, allowed, {columns}) = (\
+             SELECT ?2, fits, {moved} FROM (SELECT *, {fits} AS fits FROM (SELECT {levels}))) \
+             RETURNING allowed, {ahead}"
+        )
+    }
+
+    fn peek_sql(&self, limits: usize) -> String {
+        let ahead = list(limits, |limit| {
+            format!("min(max(a{limit} - ?2, 0), ?{})", limit + 3)
+        });
+        format!("SELECT {ahead} FROM {} WHERE id = ?1", self.table.name())
+    }
+
+    fn refund_sql(&self, limits: usize) -> String {
+        let back = list(limits, |limit| {
+            format!("a{limit} = a{limit} - ?{}", limit + 2)
+        });
+        format!("UPDATE {} SET {back} WHERE id = ?1", self.table.name())
+    }
+}
+
+#[async_trait]
+impl RateLimitStore for SqliteStore {
+    async fn acquire(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+        let mut query = query(self.acquire_sql(charges.len()), key).bind(self.now());
+        for charge in charges {
+            query = query.bind(ticks(charge.price)).bind(ticks(charge.capacity));
+        }
+        let row = query.fetch_one(&self.pool).await.map_err(judge_code)?;
+        let allowed: i64 = row.try_get(0).map_err(judge_code)?;
+        let after = numbers(&row, 1, charges.len())?;
+        Ok(Verdict::of(charges, &before(charges, &after, allowed == 1)))
+    }
+
+    async fn peek(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+        let mut query = query(self.peek_sql(charges.len()), key).bind(self.now());
+        for charge in charges {
+            query = query.bind(ticks(charge.capacity));
+        }
+        let row = query.fetch_optional(&self.pool).await.map_err(judge_code)?;
+        let aheads = match row {
+            Some(row) => before(charges, &numbers(&row, 0, charges.len())?, false),
+            None => vec![0; charges.len()],
+        };
+        Ok(Verdict::of(charges, &aheads).before(charges))
+    }
+
+    async fn refund(&self, key: &[u8], charges: &[Charge]) -> Result<(), StoreError> {
+        let mut query = query(self.refund_sql(charges.len()), key);
+        for charge in charges {
+            query = query.bind(ticks(charge.price));
+        }
+        let refunded = query.execute(&self.pool).await;
+        refunded.map(drop).map_err(judge_code)
+    }
+
+    async fn reset(&self, key: &[u8]) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM {} WHERE id = ?1", self.table.name());
+        let removed = query(sql, key).execute(&self.pool).await;
+        removed.map(drop).map_err(judge_code)
+    }
+}
+
+fn query(sql: String, key: &[u8]) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(AssertSqlSafe(sql)).bind(key.to_vec())
+}
+
+fn numbers(row: &SqliteRow, from: usize, count: usize) -> Result<Vec<i64>, StoreError> {
+    let number = |place| row.try_get(place).map_err(judge_code);
+    (from..from + count).map(number).collect()
+}
+
+fn judge_code(error: sqlx::Error) -> StoreError {
+    judge(error, |error| {
+        let code = error.code().and_then(|code| code.parse().ok());
+        code.map_or(Transience::Permanent, Transience::of_sqlite_code)
+    })
+}
