@@ -15,6 +15,8 @@ pub(crate) mod sqlite;
 mod failed;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod isolate;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod on_conflict;
 mod scope;
 mod sql;
 

@@ -1,6 +1,6 @@
 //! MySQL and MariaDB: multi-row `VALUES`, in statements of few sizes that the server prepares once.
 //!
-//! 128 rows a statement is near the best: fewer cost round trips, many more cost the server more than they
+//! A hundred rows a statement are near the best: fewer cost round trips, many more cost the server more than they
 //! save. `LOAD DATA LOCAL` would be about a third faster, but sqlx announces it and never answers the server's
 //! request for the data, and a hostile server may ask for any file.
 //!

@@ -7,8 +7,8 @@
 
 use super::cells::MySqlCells;
 use super::describe;
-use super::failure::{Failed, writing};
-use super::statement::{Form, arguments, driver, fetch, insert, prepare};
+use super::failure::{Failed, database_failure, writing};
+use super::statement::{Form, arguments, fetch, insert, prepare};
 use crate::backend::{Scope, Target};
 use crate::error::BulkError;
 use perf_core::Dialect;
@@ -121,7 +121,7 @@ async fn ask(
         .add(schema)
         .and_then(|()| arguments.add(name))
         .and_then(|()| arguments.add(column))
-        .map_err(|source| Failed::fatal(driver(sqlx::Error::Encode(source))))?;
+        .map_err(|source| Failed::fatal(database_failure(sqlx::Error::Encode(source))))?;
     let rows = fetch(scope, target, PROOF.to_owned(), arguments, (0, 0)).await?;
     let Some(row) = rows.first() else {
         return Err(Failed::fatal(BulkError::UnknownColumn {

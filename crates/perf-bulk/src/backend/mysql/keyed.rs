@@ -1,4 +1,4 @@
-//! Rows found by their keys, in rounds of 128.
+//! Rows found by their keys, in rounds of a hundred.
 
 use super::cells::MySqlCells;
 use super::describe;

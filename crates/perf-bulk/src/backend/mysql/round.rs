@@ -1,4 +1,4 @@
-//! Statements about up to 128 rows that are found by their keys.
+//! Statements about up to a hundred rows that are found by their keys.
 
 use super::cells::MySqlCells;
 use super::failure::{Failed, writing};

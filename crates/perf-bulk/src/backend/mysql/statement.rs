@@ -15,7 +15,7 @@ use std::future::Future;
 use std::ops::Range;
 
 /// The most rows of a statement.
-const MAX_ROWS: usize = 128;
+const MAX_ROWS: usize = 100;
 /// Up to here every size has its own statement.
 const ANY_SIZE_BELOW: usize = 16;
 /// The most bytes of values in a statement of several rows: beyond 16 MiB a message comes in parts, which
@@ -100,7 +100,7 @@ pub(super) fn bind(
     for index in indices {
         cells
             .bind(index, &mut arguments)
-            .map_err(|source| Failed::fatal(driver(sqlx::Error::Encode(source))))?;
+            .map_err(|source| Failed::fatal(database_failure(sqlx::Error::Encode(source))))?;
     }
     Ok(arguments)
 }
@@ -191,10 +191,6 @@ pub(super) async fn fetch(
         .fetch_all(&mut *scope.connection)
         .await
         .map_err(|error| writing(error, first, rows))
-}
-
-pub(super) fn driver(error: sqlx::Error) -> BulkError {
-    database_failure(error)
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@
 //! - **PREPARE, not yet answered.** Its answer is not among those that are counted. The server is told to end
 //!   the connection.
 
-use super::failure::{database_error, writing};
-use super::statement::driver;
+use super::failure::{database_error, database_failure, writing};
 use crate::backend::Scope;
 use crate::error::BulkError;
 use sqlx::{AssertSqlSafe, Database, Executor, MySql, MySqlConnection};
@@ -29,10 +28,14 @@ pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<Scope<'_, 
     if Depth::get_transaction_depth(connection) == 0 {
         // The scope is there first, so that it can be dropped before the answer has come.
         let mut scope = Scope::begun(connection);
-        Depth::begin(&mut scope, None).await.map_err(driver)?;
+        Depth::begin(&mut scope, None)
+            .await
+            .map_err(database_failure)?;
         return Ok(scope);
     }
-    Depth::begin(connection, None).await.map_err(driver)?;
+    Depth::begin(connection, None)
+        .await
+        .map_err(database_failure)?;
     Ok(Scope::begun(connection))
 }
 
@@ -42,7 +45,7 @@ pub(super) async fn commit(mut scope: Scope<'_, MySql>) -> Result<(), BulkError>
         let savepoint = format!("SAVEPOINT _sqlx_savepoint_{}", depth - 1);
         let outcome = scope.execute(AssertSqlSafe(savepoint)).await;
         // Dropping the scope rolls back to this second savepoint, which undoes nothing.
-        return outcome.map(drop).map_err(driver);
+        return outcome.map(drop).map_err(database_failure);
     }
     Depth::commit(&mut scope).await.map_err(commit_error)?;
     scope.close();

@@ -2,7 +2,7 @@
 //!
 //! `ON DUPLICATE KEY UPDATE` takes any unique key for the one that is meant, and updates a row that has
 //! another. So the rows that exist are looked up by their key and locked, the others inserted, and those
-//! updated, in three statements for each 128 rows.
+//! updated, in three statements for each hundred rows.
 
 use super::cells::MySqlCells;
 use super::describe;

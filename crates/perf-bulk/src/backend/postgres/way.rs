@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// From this many values on, a COPY saves more than the question costs that goes before it.
 const COPY_FROM_VALUES: usize = 400;
 /// Below this many rows `VALUES` is as fast as `unnest`, and its statements are plain ones.
-const UNNEST_FROM_ROWS: usize = 8;
+const UNNEST_FROM_ROWS: usize = 24;
 /// From this many rows on, a temporary table pays for its making.
 const STAGE_FROM_ROWS: usize = 4_000;
 /// What a COPY over TCP must at least carry to be free of the wait.

@@ -1,6 +1,7 @@
 //! The statements' texts.
 
-use crate::backend::sql::{insert_into, push_list, push_on_conflict, push_table};
+use crate::backend::on_conflict::push_on_conflict;
+use crate::backend::sql::{insert_into, push_list, push_table};
 use crate::backend::{Conflict, Target};
 use perf_core::Dialect;
 
