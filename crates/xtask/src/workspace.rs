@@ -45,6 +45,15 @@ pub(crate) struct Package {
     pub(crate) targets: Vec<Target>,
     /// An empty list means never.
     pub(crate) publish: Option<Vec<String>>,
+    pub(crate) metadata: Option<Own>,
+}
+
+/// What a manifest says to this project's tasks, in `[package.metadata]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Own {
+    /// What must be set up before an example runs, by its name.
+    #[serde(default)]
+    pub(crate) needs: BTreeMap<String, String>,
 }
 
 /// One line of a manifest's dependencies.
@@ -102,6 +111,12 @@ impl Package {
         self.publish
             .as_ref()
             .is_none_or(|registries| !registries.is_empty())
+    }
+
+    /// What must be set up before an example runs.
+    pub(crate) fn needs(&self, example: &str) -> Option<&str> {
+        let own = self.metadata.as_ref()?;
+        own.needs.get(example).map(String::as_str)
     }
 
     /// The targets of one kind, such as `example`.
@@ -173,6 +188,7 @@ pub(crate) mod fixture {
             dependencies: Vec::new(),
             targets: Vec::new(),
             publish: None,
+            metadata: None,
         }
     }
 }
