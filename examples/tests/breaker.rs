@@ -1,4 +1,4 @@
-//! The limiters' examples, run as they were built together with this test.
+//! The breaker's and the limiters' examples, run as they were built together with this test.
 
 use perf_testkit::RedisServer;
 use std::process::Command;
@@ -10,6 +10,24 @@ fn example(name: &str) -> Command {
         .nth(2)
         .expect("tests lie in target/<profile>/deps");
     Command::new(target.join("examples").join(name))
+}
+
+#[test]
+fn flaky_upstream_opens_and_closes_again() {
+    let output = example("breaker_flaky_upstream").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!(
+        lines[0],
+        "flaky: 12 quotes from 15 calls, 3 of them retries"
+    );
+    assert_eq!(
+        lines[1],
+        "down: 997 of 1000 answered with yesterday's quote, 9 calls reached the upstream"
+    );
+    assert_eq!(lines[2], "back: closed again");
 }
 
 #[test]

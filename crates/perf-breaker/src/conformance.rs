@@ -196,6 +196,14 @@ async fn shrinking(store: &dyn RateLimitStore, key: &[u8]) -> Result<(), StoreEr
         denied.wait <= small[0].interval,
         "nobody waits for what a larger limit gave"
     );
+    let brisk = [Charge::new(SECOND / 25, SECOND / 25, SECOND / 25)];
+    let denied = store.acquire(key, &brisk).await?;
+    SystemClock.sleep(denied.retry_after()).await;
+    let verdict = store.acquire(key, &brisk).await?;
+    assert!(
+        verdict.is_allowed(),
+        "nor is told to wait again, but {verdict:?}"
+    );
     Ok(())
 }
 

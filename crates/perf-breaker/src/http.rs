@@ -22,7 +22,7 @@ mod keys;
 mod layer;
 mod problem;
 
-pub use headers::{retry_after, set_headers};
+pub use headers::{parse_retry_after, retry_after, set_headers};
 pub use keys::{AddressKey, ClientAddress, HeaderKey, KeyExtractor};
 pub use layer::{Admit, Answer, LimitFuture, LimitLayer, LimitService};
 pub use problem::{too_many_requests, unavailable};

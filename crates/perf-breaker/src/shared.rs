@@ -34,6 +34,8 @@ use denials::Denials;
 use inspect::Figures;
 use key::Key;
 use leases::{Batch, Leases};
+use perf_core::Transience;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,7 +208,7 @@ impl SharedLimiter {
             return self.figures.note(self.decided(self.recalled(denied, cost)));
         }
         let answer = match &batch {
-            Some(batch) => self.ask(self.refill(key, hash, cost, batch)).await,
+            Some(batch) => self.refill(key, hash, cost, batch).await,
             None => self.ask(self.acquire(key, hash, cost)).await,
         };
         match answer {
@@ -239,15 +241,21 @@ impl SharedLimiter {
     }
 
     /// Fills the batch and takes `cost` from it. One caller at a time asks the store for one key: with
-    /// two, more could lie in the batch than was set aside for it.
+    /// two, more could lie in the batch than was set aside for it. To wait for one's turn is no failure of
+    /// the store, however many are before; but whoever has seen it fail while waiting does not ask again.
     async fn refill(
         &self,
         key: &[u8],
         hash: u64,
         cost: u32,
         batch: &Batch,
-    ) -> Result<Verdict, StoreError> {
+    ) -> Result<Verdict, GuardError<StoreError>> {
+        let failures = batch.failures();
         let _one_at_a_time = batch.refilling().await;
+        if batch.failures() != failures {
+            let failed = StoreError::new("it has just failed another call", Transience::Transient);
+            return self.ask(ready(Err(failed))).await;
+        }
         loop {
             if let Some(verdict) = batch.spend(cost) {
                 return Ok(verdict);
@@ -255,10 +263,13 @@ impl SharedLimiter {
             if let Some(denied) = self.denials.recall(hash, self.time.now(), cost) {
                 return Ok(self.recalled(denied, cost));
             }
-            self.figures.note_question();
             let wanted = batch.missing();
             let (stored, charges) = (Key::of(&self.name, key), self.charges(wanted));
-            let verdict = self.store.acquire(stored.as_bytes(), &charges).await?;
+            let asked = async {
+                self.figures.note_question();
+                self.store.acquire(stored.as_bytes(), &charges).await
+            };
+            let verdict = self.ask(asked).await.inspect_err(|_| batch.fail())?;
             if verdict.is_allowed() {
                 batch.fill(wanted, verdict);
             } else {

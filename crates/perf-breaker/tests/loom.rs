@@ -4,7 +4,9 @@
 #![cfg(loom)]
 
 use loom::thread;
-use perf_breaker::{BreakerBuilder, BreakerRegistry, CircuitBreaker, KeyedLimiter, Permit, State};
+use perf_breaker::{
+    BreakerBuilder, CircuitBreaker, KeyedLimiter, Permit, Quota, RateLimiter, State,
+};
 use perf_core::ManualClock;
 use std::time::Duration;
 
@@ -219,6 +221,23 @@ fn counts_follow_the_slots() {
     });
 }
 
+/// Neither of two failures after a success may see the other among fewer calls than there are.
+#[test]
+fn failures_are_never_judged_among_too_few_calls() {
+    model(|| {
+        let clock = ManualClock::new();
+        let breaker = builder(&clock).count_window(4).build().unwrap();
+        breaker.admit().unwrap().success();
+        let permits = [
+            breaker.admit_owned().unwrap(),
+            breaker.admit_owned().unwrap(),
+        ];
+        let works = permits.map(|permit| act(|| permit.failure()));
+        race(works.into());
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
 /// Two callers come to the next lap at once: what was there goes, what they count stays.
 #[test]
 fn a_bucket_is_emptied_before_anyone_counts_in_it() {
@@ -299,6 +318,42 @@ fn a_key_is_put_in_once() {
         });
         assert_eq!(race(works.collect()), 2);
         assert_eq!(limiter.peek(&7_u64).remaining(), 1);
+    });
+}
+
+/// The quota changes between one and two limits while two callers check: what was taken stays taken, in
+/// whichever of its two places the limiter keeps it.
+#[test]
+fn a_quota_that_changes_while_it_is_checked_admits_no_call_twice() {
+    for before in ["1/hour", "1/hour; 1/day"] {
+        model(move || {
+            let quotas = [before, "1/hour"].map(|quota| quota.parse::<Quota>().unwrap());
+            let limiter = RateLimiter::with_clock(&quotas[0], ManualClock::new());
+            let limiter = std::sync::Arc::new(limiter);
+            let caller = || {
+                let limiter = limiter.clone();
+                Box::new(move || usize::from(limiter.check().is_allowed())) as Work
+            };
+            let change = limiter.clone();
+            let works = vec![caller(), caller(), act(move || change.change(&quotas[1]))];
+            assert_eq!(race(works), 1);
+        });
+    }
+}
+
+/// The same of a key.
+#[test]
+fn a_keys_quota_that_changes_while_it_is_checked_admits_no_call_twice() {
+    model(|| {
+        let limiter = limiter("2/hour");
+        assert!(limiter.check(&7_u64).is_allowed());
+        let caller = || {
+            let limiter = limiter.clone();
+            Box::new(move || usize::from(limiter.check(&7_u64).is_allowed())) as Work
+        };
+        let change = limiter.clone();
+        let change = act(move || change.change(&"2/hour".parse().unwrap()).unwrap());
+        assert_eq!(race(vec![caller(), caller(), change]), 1);
     });
 }
 

@@ -1,8 +1,8 @@
 use crate::limiter::Decision;
 use crate::quota::Quota;
-use ::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -53,6 +53,38 @@ pub fn set_headers(headers: &mut HeaderMap, quota: &Quota, decision: &Decision) 
 #[must_use]
 pub fn retry_after(wait: Duration) -> HeaderValue {
     HeaderValue::from(seconds(wait).max(1))
+}
+
+/// The wait that a `Retry-After` header asks for at `now`: whole seconds, or until a date. `None` if there is
+/// none that can be read.
+///
+/// A classifier makes [`Outcome::OpenFor`](crate::Outcome::OpenFor) of it.
+///
+/// ```
+/// use perf_breaker::http::parse_retry_after;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let now = UNIX_EPOCH + Duration::from_secs(784_111_760);
+/// let parse = |value| {
+///     let headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value)]);
+///     parse_retry_after(&headers, now)
+/// };
+/// let in_seconds = http::HeaderValue::from_static("120");
+/// assert_eq!(parse(in_seconds), Some(Duration::from_secs(120)));
+/// let as_date = http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
+/// assert_eq!(parse(as_date), Some(Duration::from_secs(17)));
+/// assert_eq!(parse(http::HeaderValue::from_static("soon")), None);
+/// ```
+#[must_use]
+pub fn parse_retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than fits is no less of a wait.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // A date that has passed asks for no wait.
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 fn policies(quota: &Quota) -> String {

@@ -78,20 +78,25 @@ impl Gcra {
     /// than this one; it counts as a burst just taken, so that nobody waits longer than for that.
     #[inline]
     pub(crate) fn take(&self, arrival: u64, now: u64, cost: u32) -> Result<u64, u64> {
-        let latest = now.saturating_add(self.capacity);
-        let next = arrival.clamp(now, latest).saturating_add(self.price(cost));
+        let price = self.price(cost);
+        let next = arrival.max(now).saturating_add(price);
         let ahead = next - now;
         if ahead <= self.capacity {
             Ok(next)
         } else {
-            Err(ahead - self.capacity)
+            Err((ahead - self.capacity).min(price))
         }
     }
 
-    /// What is ahead, without what a larger burst or a clock that went back has left there.
+    /// The latest arrival that this limit can have led to.
     #[inline]
-    pub(crate) fn at_most_full(&self, ahead: u64) -> u64 {
-        ahead.min(self.capacity)
+    pub(crate) const fn latest(&self, now: u64) -> u64 {
+        now.saturating_add(self.capacity)
+    }
+
+    /// Whether so much ahead is all that there can be.
+    pub(crate) const fn is_full(&self, ahead: u64) -> bool {
+        ahead >= self.capacity
     }
 
     /// The arrival time after giving back `cost`.

@@ -248,7 +248,7 @@ impl<K: Clock> KeyedLimiter<K> {
         if let ([rule], [table]) = (&*self.rules, &*self.tables)
             && self.changed.yes.load(Acquire) == 0
         {
-            let decision = take_from(table, rule, hash, self.time.now(), cost);
+            let decision = self.take_from(table, rule, hash, cost);
             return self.figures.note(decision);
         }
         self.take_by(hash, cost, |_| {})
@@ -269,17 +269,44 @@ impl<K: Clock> KeyedLimiter<K> {
 
     fn decide(&self, rules: &[Rule], hash: u64, cost: u32) -> Decision {
         if let ([rule], [table]) = (rules, &*self.tables) {
-            return take_from(table, rule, hash, self.time.now(), cost);
+            return self.take_from(table, rule, hash, cost);
         }
         let _one_at_a_time = self.stripe(hash).lock();
-        let now = self.time.now();
-        let decision = self.look(rules, hash, now, cost);
-        if decision.is_allowed() {
-            for (rule, table) in rules.iter().zip(&self.tables) {
-                let _allowed = take_from(table, rule, hash, now, cost);
+        let decision = self.look(rules, hash, self.time.now(), cost);
+        for (rule, table) in rules.iter().zip(&self.tables) {
+            if decision.is_allowed() {
+                let _allowed = self.take_from(table, rule, hash, cost);
+            } else {
+                self.shorten(table, rule, hash);
             }
         }
         decision
+    }
+
+    #[inline]
+    fn take_from(&self, table: &Table, rule: &Rule, hash: u64, cost: u32) -> Decision {
+        let now = self.time.now();
+        let decision = table.update(hash, rule.gcra.instant(now), |arrival| {
+            let (next, decision) = rule.decide(arrival, now, cost);
+            let taken = decision.is_allowed() && cost > 0;
+            (taken.then_some(next), decision)
+        });
+        if !decision.is_allowed() && rule.gcra.is_full(decision.ahead) {
+            self.shorten(table, rule, hash);
+        }
+        decision
+    }
+
+    /// Forgets what lies further ahead than the limit allows, which another limit has left there: the denial
+    /// has promised that it does not count.
+    #[cold]
+    fn shorten(&self, table: &Table, rule: &Rule, hash: u64) {
+        table.update(hash, rule.gcra.instant(self.time.now()), |arrival| {
+            // Read after the arrival: with an older reading, what somebody has just taken would lie too far
+            // ahead and be given back in part.
+            let latest = rule.gcra.latest(rule.gcra.instant(self.time.now()));
+            ((arrival > latest).then_some(latest), ())
+        });
     }
 
     /// What the limit that matters says.
@@ -315,15 +342,4 @@ fn copy(rules: &[Rule]) -> ([Rule; Quota::MOST_LIMITS], usize) {
     let mut copied = [rules[0]; Quota::MOST_LIMITS];
     copied[..rules.len()].copy_from_slice(rules);
     (copied, rules.len())
-}
-
-#[inline]
-fn take_from(table: &Table, rule: &Rule, hash: u64, now: Moment, cost: u32) -> Decision {
-    table.update(hash, rule.gcra.instant(now), |arrival| {
-        let (next, decision) = rule.decide(arrival, now, cost);
-        (
-            (decision.is_allowed() && cost > 0).then_some(next),
-            decision,
-        )
-    })
 }

@@ -54,16 +54,12 @@ impl Rule {
     #[inline]
     pub(crate) fn decide(&self, arrival: u64, now: Moment, cost: u32) -> (u64, Decision) {
         let now = self.gcra.instant(now);
-        let (next, wait) = match self.gcra.take(arrival, now, cost) {
-            Ok(next) => (next, 0),
-            Err(wait) => (arrival, wait),
-        };
-        let decision = Decision {
-            limit: self.limit,
-            gcra: self.gcra,
-            ahead: self.gcra.at_most_full(next.saturating_sub(now)),
-            wait,
-        };
-        (next, decision)
+        match self.gcra.take(arrival, now, cost) {
+            Ok(next) => (next, self.decided(next - now, 0)),
+            Err(wait) => {
+                let ahead = arrival.clamp(now, self.gcra.latest(now)) - now;
+                (arrival, self.decided(ahead, wait))
+            }
+        }
     }
 }

@@ -92,8 +92,9 @@ fn judge(cells: &[(Rule, u64)], now: Moment, cost: u32) -> Decision {
         .expect("a quota has at least one limit")
 }
 
-/// The same arrival time in the parts of another limit, rounded up.
+/// The same arrival time in the parts of another limit, rounded up, and no later than that limit's latest.
 fn convert(arrival: u64, now: Moment, from: &Gcra, to: &Gcra) -> u64 {
     let ahead = from.duration(arrival.saturating_sub(from.instant(now)));
-    to.instant(now.saturating_add(ahead))
+    let latest = to.latest(to.instant(now));
+    to.instant(now.saturating_add(ahead)).min(latest)
 }

@@ -24,6 +24,8 @@ pub(super) struct Batch {
     instances: u32,
     left: AtomicU32,
     refill: tokio::sync::Mutex<()>,
+    /// How often the store could not be asked.
+    failures: AtomicU32,
     /// What the store said when it was last asked.
     said: Mutex<Verdict>,
 }
@@ -80,6 +82,7 @@ impl Batch {
             instances,
             left: AtomicU32::new(0),
             refill: tokio::sync::Mutex::new(()),
+            failures: AtomicU32::new(0),
             said: Mutex::new(UNKNOWN),
         }
     }
@@ -94,6 +97,14 @@ impl Batch {
     /// Waits until nobody else asks the store for this key.
     pub(super) async fn refilling(&self) -> MutexGuard<'_, ()> {
         self.refill.lock().await
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Acquire)
+    }
+
+    pub(super) fn fail(&self) {
+        self.failures.fetch_add(1, AcqRel);
     }
 
     /// How many calls it takes to fill up. Only whoever is refilling adds any.

@@ -75,11 +75,17 @@ impl<K: Clock> RateLimitStore for MemoryStore<K> {
         let now = self.now();
         let aheads = arrivals.aheads(key, charges, now);
         let verdict = Verdict::of(charges, &aheads);
-        if verdict.is_allowed() {
-            let moved = charges.iter().zip(&aheads);
-            let moved = moved.map(|(charge, ahead)| now + ahead + charge.price);
-            arrivals.put(key, moved.collect(), now);
-        }
+        let price = |charge: &Charge| {
+            if verdict.is_allowed() {
+                charge.price
+            } else {
+                0
+            }
+        };
+        let moved = charges.iter().zip(&aheads);
+        let moved = moved.map(|(charge, ahead)| now + ahead + price(charge));
+        // After a denial too: what counted as less from now on is less.
+        arrivals.put(key, moved.collect(), now);
         Ok(verdict)
     }
 

@@ -39,12 +39,15 @@ for place = 2, #ARGV, 2 do
   local price, capacity = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
   local arrival = math.min(math.max(tonumber(kept() or 0), now), now + capacity)
   table.insert(aheads, arrival - now)
-  if task == 'refund' then price = -price
-  elseif arrival + price - now > capacity then fits = false end
-  latest = math.max(latest, arrival + price)
-  table.insert(moved, string.format('%.0f', math.max(arrival + price, 0)))
+  if arrival + price - now > capacity then fits = false end
 end
-if task ~= 'peek' and fits then
+if task ~= 'peek' then
+  local sign = task == 'refund' and -1 or fits and 1 or 0
+  for limit, ahead in ipairs(aheads) do
+    local arrival = math.max(now + ahead + sign * tonumber(ARGV[2 * limit]), 0)
+    latest = math.max(latest, arrival)
+    table.insert(moved, string.format('%.0f', arrival))
+  end
   local life = math.ceil((latest - now) * 16 / 125000)
   if life > 0 then redis.call('SET', KEYS[1], table.concat(moved, ' '), 'PX', life)
   else redis.call('DEL', KEYS[1]) end

@@ -68,6 +68,9 @@ impl CountWindow {
     }
 
     pub(super) fn counts(&self, generation: Generation) -> Counts {
+        // The counts first: calls that come in between make failures fewer among more calls. The other way
+        // round, the failures of many would be seen among the few calls before them.
+        let counts = self.counts.load(Acquire);
         let ticket = self.ticket.load(Acquire);
         if tag(ticket) != generation {
             return Counts::default();
@@ -78,7 +81,6 @@ impl CountWindow {
         } else {
             self.slots.len() as u64
         };
-        let counts = self.counts.load(Acquire);
         if tag(counts) != generation {
             return Counts {
                 calls,

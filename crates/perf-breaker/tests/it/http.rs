@@ -7,17 +7,19 @@ use axum::extract::ConnectInfo;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{HeaderName, Request, Response};
-use perf_breaker::http::{ClientAddress, HeaderKey, KeyExtractor, LimitLayer, retry_after};
+use perf_breaker::http::{
+    ClientAddress, HeaderKey, KeyExtractor, LimitLayer, parse_retry_after, retry_after,
+};
 use perf_breaker::{
-    CircuitBreaker, GuardError, Hold, KeyedLimiter, MemoryStore, RateLimitLayer, RateLimiter,
-    SharedLimiter,
+    CircuitBreaker, GuardError, Hold, KeyedLimiter, MemoryStore, Outcome, RateLimitLayer,
+    RateLimiter, SharedLimiter,
 };
 use perf_core::ManualClock;
 use perf_testkit::allocations::count;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 fn request(peer: &str, forwarded: &[&str]) -> Request<Body> {
@@ -262,4 +264,35 @@ async fn the_plain_layer_allocates_nothing_and_clones_share_the_limiter() {
     assert_eq!(allocations, 0);
     let error = services[1].call(7).await.unwrap_err();
     assert!(error.is_rejection());
+}
+
+#[test]
+fn no_retry_after_shuts_a_breaker_for_good() {
+    let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+    let wait = |value: &'static [u8]| {
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        let headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value)]);
+        parse_retry_after(&headers, now)
+    };
+    for unreadable in [&b""[..], b"-1", b"+5", b"1.5", b"\xff", b"5 s", b"tomorrow"] {
+        assert_eq!(wait(unreadable), None, "{unreadable:?}");
+    }
+    assert_eq!(parse_retry_after(&http::HeaderMap::new(), now), None);
+    assert_eq!(wait(b"0"), Some(Duration::ZERO));
+    assert_eq!(wait(b"Sun, 06 Nov 1994 08:49:36 GMT"), Some(Duration::ZERO));
+    let endless = wait(b"99999999999999999999").unwrap();
+    let clock = ManualClock::new();
+    let breaker = CircuitBreaker::builder("test")
+        .clock(clock.clone())
+        .max_open(SECOND)
+        .open_for(SECOND)
+        .open_jitter(0.0)
+        .classify(move |_: &Result<(), ()>| Outcome::OpenFor(endless))
+        .build()
+        .unwrap();
+    assert!(breaker.run(|| Err(())).is_err());
+    let wait = breaker.admit().unwrap_err().retry_after;
+    assert!(wait >= SECOND && wait < 2 * SECOND, "{wait:?}");
+    clock.advance(wait);
+    assert!(breaker.admit().is_ok());
 }

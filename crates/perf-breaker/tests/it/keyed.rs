@@ -120,10 +120,26 @@ fn a_changed_quota_keeps_what_each_key_has_taken() {
     assert_eq!(admitted(&limiter, 1, 2), 1);
     limiter.change(&"1/second".parse().unwrap()).unwrap();
     assert_eq!(limiter.peek(&1_u64).retry_after(), SECOND);
+    assert_eq!(limiter.check(&1_u64).retry_after(), SECOND);
+    clock.advance(SECOND);
+    assert_eq!(admitted(&limiter, 1, 2), 1);
     let error = limiter
         .change(&"1/second; 2/hour".parse().unwrap())
         .unwrap_err();
     assert_eq!(error.to_string(), "number of limits is 2, must be 1 to 1");
+}
+
+#[test]
+fn whoever_waits_as_long_as_told_is_admitted_under_another_limit_too() {
+    let clock = ManualClock::new();
+    for before in ["10/day", "10/day; 20/day"] {
+        let limiter = limiter(before, 100, &clock);
+        assert_eq!(admitted(&limiter, 1, 20), 10);
+        let brisk = Limit::new(10, SECOND).unwrap();
+        let denied = limiter.check_with(&1_u64, &brisk);
+        clock.advance(denied.retry_after());
+        assert!(limiter.check_with(&1_u64, &brisk).is_allowed(), "{before}");
+    }
 }
 
 #[test]

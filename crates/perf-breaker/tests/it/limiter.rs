@@ -113,6 +113,20 @@ fn a_changed_quota_keeps_what_was_taken() {
 }
 
 #[test]
+fn after_a_change_whoever_waits_as_long_as_told_is_admitted() {
+    let clock = ManualClock::new();
+    for after in ["10/second", "10/second; 50/minute"] {
+        let limiter = limiter("10/day", &clock);
+        assert_eq!(admitted(&limiter, 20), 10);
+        limiter.change(&after.parse().unwrap());
+        let denied = limiter.check();
+        assert!(!denied.is_allowed() && denied.retry_after() <= SECOND);
+        clock.advance(denied.retry_after());
+        assert!(limiter.check().is_allowed(), "{after}");
+    }
+}
+
+#[test]
 fn a_quota_that_changes_under_load_never_admits_more_than_either() {
     let clock = ManualClock::new();
     let limiter = limiter("1000/hour", &clock);

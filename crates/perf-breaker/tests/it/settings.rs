@@ -53,7 +53,7 @@ fn bad_settings_say_what_is_wrong() {
         ),
         (
             r#"{"quota":"5/minute","timeout":"soon"}"#,
-            "\"soon\" is no duration",
+            r#""soon" is no duration"#,
         ),
         (
             r#"{"quota":"99999999999/minute"}"#,

@@ -1,9 +1,10 @@
 //! A store that fails, hangs, comes back, or whose clock jumps.
 
 use super::{Mood, Watched, admitted, builder, quota};
-use crate::support::{MS, SECOND};
+use crate::support::{MS, SECOND, figures};
+use futures_util::future::join_all;
 use perf_breaker::{RedisStore, SharedLimiter, StorePolicy};
-use perf_core::{Clock, Histogram, ManualClock, SystemClock};
+use perf_core::{Clock, Histogram, Inspect, ManualClock, SystemClock};
 use perf_testkit::{FaultProxy, Faults, RedisServer, proxy::Silence};
 use std::time::Duration;
 
@@ -64,6 +65,36 @@ async fn a_store_that_hangs_costs_a_call_its_time_out_and_then_nothing() {
     assert_eq!(admitted(&limiter, "key", 10_000).await, 10_000);
     // Paused time moves with the time-outs of the calls that were let through, and with nothing else.
     assert_eq!(SystemClock.now().since(start), 8 * 50 * MS);
+}
+
+/// Whoever waits for a lease waits for those before it, and for a store that hangs no longer than they.
+#[tokio::test(start_paused = true)]
+async fn a_line_for_a_lease_is_no_failure_of_the_store() {
+    let store = Watched::new(perf_breaker::MemoryStore::new());
+    let limiter = SharedLimiter::builder("test", &quota("100000/hour"), store.clone());
+    let limiter = limiter.timeout(50 * MS).leases(2).build().unwrap();
+    let burst = async || {
+        let calls = join_all((0..100).map(|_| limiter.check("key"))).await;
+        calls.iter().filter(|call| call.is_allowed()).count()
+    };
+    let without_store = || figures_of(&limiter).remove(2);
+    store.set(Mood::Distant);
+    assert_eq!(burst().await, 100);
+    assert_eq!(store.questions(), 50);
+    assert_eq!(without_store(), "decided_without_store 0");
+
+    store.set(Mood::Hanging);
+    let start = SystemClock.now();
+    assert_eq!(burst().await, 100);
+    assert_eq!(SystemClock.now().since(start), 50 * MS);
+    assert_eq!(store.questions(), 51);
+    assert_eq!(without_store(), "decided_without_store 100");
+}
+
+fn figures_of(limiter: &SharedLimiter) -> Vec<String> {
+    let mut samples = Vec::new();
+    limiter.samples(&mut samples);
+    figures(&samples)
 }
 
 fn through(proxy: &FaultProxy, server: &RedisServer) -> RedisStore {
@@ -156,7 +187,7 @@ async fn redis_killed_paused_cut_off_and_slowed() {
 
 fn questions(limiter: &SharedLimiter) -> u64 {
     let mut samples = Vec::new();
-    perf_core::Inspect::samples(limiter, &mut samples);
+    limiter.samples(&mut samples);
     match samples[1].value {
         perf_core::Value::Counter(questions) => questions,
         _ => unreachable!("questions are counted"),

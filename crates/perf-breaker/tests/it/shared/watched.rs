@@ -1,8 +1,9 @@
 //! A store that counts, and fails on command.
 
+use crate::support::MS;
 use async_trait::async_trait;
 use perf_breaker::{Charge, RateLimitStore, StoreError, Verdict};
-use perf_core::Transience;
+use perf_core::{Clock, SystemClock, Transience};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +23,8 @@ pub(super) enum Mood {
     Working,
     /// It answers at the second poll.
     Slow,
+    /// It answers after ten milliseconds.
+    Distant,
     Failing,
     Hanging,
 }
@@ -55,6 +58,7 @@ impl Watched {
         match mood {
             Mood::Working => {}
             Mood::Slow => tokio::task::yield_now().await,
+            Mood::Distant => SystemClock.sleep(10 * MS).await,
             Mood::Failing => return Err(StoreError::new("it fails", Transience::Transient)),
             Mood::Hanging => std::future::pending().await,
         }
