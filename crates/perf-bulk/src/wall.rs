@@ -15,6 +15,12 @@ pub(crate) fn from_micros(micros: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
+/// The time `after` another one, or the last that can be told.
+pub(crate) fn later(time: SystemTime, after: Duration) -> SystemTime {
+    time.checked_add(after)
+        .unwrap_or_else(|| from_micros(i64::MAX))
+}
+
 /// The same for serde, as `#[serde(with = "…")]`.
 pub(crate) mod serde {
     use super::{from_micros, to_micros};

@@ -16,11 +16,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 type Outcome<O, E> = Result<O, BatchError<E>>;
 
-/// Items in the handler's hands. Dropped, with the runtime, it tells their callers so.
+/// Items in the handler's hands. Dropped, with the runtime or by a panic, it tells their callers so.
 pub(super) struct Flight<'s, I, O, E: Error + 'static, K> {
     shared: &'s Shared<I, O, E, K>,
     items: Vec<I>,
     answers: Vec<answer::Shared<O, E>>,
+    /// Items whose callers hear of it once the letters are kept.
+    failed: Vec<Failed<I, O, E>>,
     attempts: u32,
 }
 
@@ -48,6 +50,7 @@ where
             shared,
             items,
             answers,
+            failed: Vec::new(),
             attempts: 0,
         }
     }
@@ -104,13 +107,19 @@ where
         outcomes: Vec<Outcome<O, E>>,
         delays: Option<&mut Delays<'static>>,
     ) -> Option<std::time::Duration> {
-        let helps = outcomes.iter().any(|outcome| self.retry_helps(outcome));
-        let delay = delays.filter(|_| helps).and_then(Iterator::next);
+        // Asked while every caller would hear of a panic.
+        let helps: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| self.retry_helps(outcome))
+            .collect();
+        let delay = delays
+            .filter(|_| helps.contains(&true))
+            .and_then(Iterator::next);
         let items = std::mem::take(&mut self.items);
         let answers = std::mem::take(&mut self.answers);
-        let mut failed = Vec::new();
-        for ((item, answer), outcome) in items.into_iter().zip(answers).zip(outcomes) {
-            if delay.is_some() && self.retry_helps(&outcome) {
+        let entries = items.into_iter().zip(answers);
+        for ((item, answer), (outcome, helps)) in entries.zip(outcomes.into_iter().zip(helps)) {
+            if delay.is_some() && helps {
                 self.items.push(item);
                 self.answers.push(answer);
                 continue;
@@ -120,7 +129,7 @@ where
                     self.shared.figures.succeeded.fetch_add(1, Relaxed);
                     answer.answer(Ok(output));
                 }
-                Err(error) => failed.push(Failed {
+                Err(error) => self.failed.push(Failed {
                     item,
                     answer,
                     error,
@@ -129,7 +138,7 @@ where
         }
         let retried = self.items.len() as u64;
         self.shared.figures.retried.fetch_add(retried, Relaxed);
-        self.give_up(failed).await;
+        self.give_up().await;
         delay
     }
 
@@ -141,27 +150,26 @@ where
     }
 
     /// Keeps items as dead letters, then tells their callers.
-    async fn give_up(&self, failed: Vec<Failed<I, O, E>>) {
-        if failed.is_empty() {
+    async fn give_up(&mut self) {
+        if self.failed.is_empty() {
             return;
         }
-        let count = failed.len() as u64;
+        let count = self.failed.len() as u64;
         self.shared.figures.failed.fetch_add(count, Relaxed);
         if let Some(burial) = &self.shared.burial {
-            let (kept, lost) = self.bury(burial, &failed).await;
+            let (kept, lost) = self.bury(burial).await;
             self.shared.figures.buried.fetch_add(kept, Relaxed);
             self.shared.figures.lost_letters.fetch_add(lost, Relaxed);
         }
-        for failed in failed {
-            failed.answer.answer(Err(failed.error));
-        }
+        self.tell_failed();
     }
 
     /// How many letters were kept, and how many could not be.
-    async fn bury(&self, burial: &Burial<I>, failed: &[Failed<I, O, E>]) -> (u64, u64) {
+    async fn bury(&self, burial: &Burial<I>) -> (u64, u64) {
         let (name, attempts) = (&self.shared.name, self.attempts);
         let at = crate::wall::from_micros(to_micros(self.shared.clock.wall()));
-        let letters: Result<Vec<_>, _> = failed
+        let letters: Result<Vec<_>, _> = self
+            .failed
             .iter()
             .map(|failed| {
                 let payload =
@@ -169,7 +177,7 @@ where
                 DeadLetter::new(name, &payload, describe(&failed.error), attempts, at)
             })
             .collect();
-        let count = failed.len() as u64;
+        let count = self.failed.len() as u64;
         let kept = match letters {
             Ok(letters) => burial.sink.keep(&letters).await,
             Err(error) => Err(error),
@@ -189,8 +197,17 @@ where
     }
 }
 
+impl<I, O, E: Error + 'static, K> Flight<'_, I, O, E, K> {
+    fn tell_failed(&mut self) {
+        for failed in self.failed.drain(..) {
+            failed.answer.answer(Err(failed.error));
+        }
+    }
+}
+
 impl<I, O, E: Error + 'static, K> Drop for Flight<'_, I, O, E, K> {
     fn drop(&mut self) {
+        self.tell_failed();
         for answer in self.answers.drain(..) {
             answer.answer(Err(BatchError::Abandoned));
         }

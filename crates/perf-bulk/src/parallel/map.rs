@@ -225,7 +225,7 @@ impl<O: Send + 'static> Crew<O> {
             Limit::Fixed(limit) => *limit,
             Limit::Adaptive(limit, _) => limit.current(),
         };
-        self.runs.len() < limit && self.started - self.yielded < limit * AHEAD
+        self.runs.len() < limit && self.started - self.yielded < limit.saturating_mul(AHEAD)
     }
 
     fn spawn<A: Future<Output = O> + Send + 'static>(&mut self, run: A) {

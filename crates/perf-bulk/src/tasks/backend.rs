@@ -23,6 +23,7 @@ pub(super) mod sqlite;
 
 use super::TaskId;
 use crate::error::TaskError;
+use crate::wall::later;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -131,7 +132,7 @@ impl Claim {
             worker: worker.to_owned(),
             limit,
             now,
-            until: now + lease,
+            until: later(now, lease),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Who runs the tasks.
 //!
 //! One coordinator per worker talks to the backend; handlers run in tasks of their own. It exchanges as
-//! soon as that is worth it: when half its handlers are free or have something to report, when none is
-//! running, or 1 ms after the first.
+//! soon as that is worth it: when none is running, when half its handlers are free and none has something to
+//! report, or 1 ms after the first. A durable commit costs as much for one task as for all of them.
 
 mod agenda;
 mod builder;
@@ -45,7 +45,8 @@ impl Worker {
 
     /// Claims no more tasks and waits until those that run have ended and are reported, at most for
     /// `grace`. Handlers that take longer are stopped where they are; their tasks are given back, and the
-    /// attempt does not count.
+    /// attempt does not count. A backend that does not answer then is waited for another second, and the
+    /// leases end by themselves.
     ///
     /// # Errors
     ///

@@ -337,3 +337,10 @@ proptest! {
         prop_assert_eq!(chunks, expected);
     }
 }
+
+#[tokio::test]
+async fn a_limit_beyond_all_numbers_is_none() {
+    let map = par_map(iter(0..10), async |number| number);
+    let numbers: Vec<_> = map.concurrency(usize::MAX).collect().await;
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+}

@@ -3,7 +3,7 @@
 //! Reports and the next claim are one statement. Rows that another transaction holds are skipped and not
 //! waited for (`SKIP LOCKED`), so workers do not queue behind each other. The limit of a claim stands in the
 //! text: bound as a parameter, the planner guesses a tenth of the table and reads it from end to end.
-//! Workers ask for powers of two, so the texts are few.
+//! Workers round theirs, so the texts are few.
 //!
 //! NOTIFY takes a lock that all committing transactions of the server share. So enqueuing through the queue
 //! commits without one, and tells other processes at most every 5 ms from a connection of its own.

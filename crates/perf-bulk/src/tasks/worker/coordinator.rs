@@ -5,7 +5,8 @@ use super::figures::Figures;
 use super::run::{Bench, Finished};
 use crate::error::TaskError;
 use crate::tasks::{Claim, Exchange, Lease, Outcome, Settlement, TaskId, TaskQueue};
-use perf_core::{Clock, Moment};
+use crate::wall::later;
+use perf_core::{Clock, Moment, Transience};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +16,8 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 /// How long reports and free handlers wait for more of their kind.
 const LINGER: Duration = Duration::from_millis(1);
+/// The most tasks of one claim.
+const MOST_CLAIMED: usize = 1 << 14;
 /// How long the backend is left alone after it failed.
 const RECOVERY: Duration = Duration::from_secs(1);
 /// How often finished tasks are forgotten and the rest counted.
@@ -112,6 +115,7 @@ impl Coordinator {
                 return;
             }
             let step = if now < self.recovers {
+                self.let_go(now);
                 None
             } else {
                 self.due(now)
@@ -120,14 +124,14 @@ impl Coordinator {
                 self.wait(now).await;
                 continue;
             };
-            let done = match step {
-                Step::Renew => self.renew(now).await,
-                Step::Exchange => self.exchange().await,
-                Step::Look => self.look(now).await,
-                Step::Agenda => self.keep_agenda(now).await,
-                Step::Housekeeping => self.keep_house(now).await,
+            let hung = self.hung(now);
+            let done = tokio::select! {
+                biased;
+                done = self.take(step, now) => done,
+                error = hung => Err(error),
             };
             if let Err(error) = done {
+                self.agenda.forget();
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the tasks' backend failed"
@@ -136,6 +140,63 @@ impl Coordinator {
                 self.recovers = self.clock().now().saturating_add(RECOVERY);
             }
         }
+    }
+
+    async fn take(&mut self, step: Step, now: Moment) -> Result<(), TaskError> {
+        match step {
+            Step::Renew => self.renew(now).await,
+            Step::Exchange => self.exchange().await,
+            Step::Look => self.look(now).await,
+            Step::Agenda => self.keep_agenda(now).await,
+            Step::Housekeeping => self.keep_house(now).await,
+        }
+    }
+
+    /// Ends when a call of the backend is not worth waiting for: a lease ends meanwhile, or the time for
+    /// draining was over a while ago.
+    fn hung(&self, now: Moment) -> impl Future<Output = TaskError> + Send + use<> {
+        let (clock, mut orders) = (self.clock(), self.orders.clone());
+        let ends = self.first_end().filter(|ends| *ends > now);
+        let ends = ends.unwrap_or_else(|| now.saturating_add(self.settings.lease));
+        let is_drain = |order: &Order| matches!(order, Order::Drain { .. });
+        async move {
+            let drained = async {
+                if let Ok(Order::Drain { by }) = orders.wait_for(is_drain).await.as_deref() {
+                    return by.max(&now).saturating_add(RECOVERY);
+                }
+                Moment::NEVER
+            };
+            tokio::select! {
+                () = clock.sleep_until(ends) => {}
+                () = async { clock.sleep_until(drained.await).await } => {}
+            }
+            TaskError::Backend {
+                transience: Transience::Transient,
+                source: "it does not answer".into(),
+            }
+        }
+    }
+
+    /// When the first of the leases ends, unless renewed.
+    fn first_end(&self) -> Option<Moment> {
+        self.held.values().map(|held| held.until).min()
+    }
+
+    /// Stops what may be running elsewhere by now.
+    fn let_go(&mut self, now: Moment) {
+        let ended = self.held.iter().filter(|(_, held)| held.until <= now);
+        let ended: Vec<_> = ended.map(|(id, _)| *id).collect();
+        self.stop(&ended);
+    }
+
+    fn stop(&mut self, lost: &[TaskId]) {
+        for id in lost {
+            if let Some(held) = self.held.remove(id) {
+                held.run.abort();
+                tracing::warn!(task = %id, "the lease on a running task is lost");
+            }
+        }
+        Figures::add(&self.figures().leases_lost, lost.len());
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -209,15 +270,13 @@ impl Coordinator {
         let since = *self.ready_since.get_or_insert(now);
         let half = self.settings.concurrency.div_ceil(2);
         self.held.is_empty()
-            || self.reports.len() >= half
-            || wanted >= half
+            || (self.reports.is_empty() && wanted >= half)
             || now.since(since) >= LINGER
     }
 
     async fn exchange(&mut self) -> Result<(), TaskError> {
         let wanted = if self.hungry { self.free() } else { 0 };
-        // Few different limits make few different statements.
-        let limit = wanted.checked_ilog2().map_or(0, |power| 1 << power);
+        let limit = few_digits(wanted.min(MOST_CLAIMED));
         let Settings { name, lease, .. } = &self.settings;
         let claim = Claim::new(name, limit, self.queue.now(), *lease);
         // Time passes while the backend works: the lease counts from before.
@@ -278,31 +337,15 @@ impl Coordinator {
 
     async fn renew(&mut self, now: Moment) -> Result<(), TaskError> {
         let leases: Vec<_> = self.held.values().map(|held| held.lease).collect();
-        let until = self.queue.now() + self.settings.lease;
+        let until = later(self.queue.now(), self.settings.lease);
         let backend = self.queue.backend();
-        let renewed = backend.renew(self.queue.name(), &leases, until).await;
-        let lost = match &renewed {
-            Ok(lost) => {
-                for held in self.held.values_mut() {
-                    held.until = now.saturating_add(self.settings.lease);
-                }
-                self.next_renewal = now.saturating_add(self.settings.lease / 3);
-                lost.clone()
-            }
-            // What may be running elsewhere by now must not go on here.
-            Err(_) => {
-                let held = self.held.iter().filter(|(_, held)| held.until <= now);
-                held.map(|(id, _)| *id).collect()
-            }
-        };
-        for id in &lost {
-            if let Some(held) = self.held.remove(id) {
-                held.run.abort();
-                tracing::warn!(task = %id, "the lease on a running task is lost");
-            }
+        let lost = backend.renew(self.queue.name(), &leases, until).await?;
+        for held in self.held.values_mut() {
+            held.until = now.saturating_add(self.settings.lease);
         }
-        Figures::add(&self.figures().leases_lost, lost.len());
-        renewed.map(drop)
+        self.next_renewal = now.saturating_add(self.settings.lease / 3);
+        self.stop(&lost);
+        Ok(())
     }
 
     async fn keep_agenda(&mut self, now: Moment) -> Result<(), TaskError> {
@@ -310,11 +353,7 @@ impl Coordinator {
         let tasks = self.agenda.plan(wall)?;
         if !tasks.is_empty() {
             let backend = self.queue.backend();
-            let enqueued = backend.enqueue(self.queue.name(), &tasks, wall).await;
-            if let Err(error) = enqueued {
-                self.agenda.forget();
-                return Err(error);
-            }
+            backend.enqueue(self.queue.name(), &tasks, wall).await?;
         }
         self.next_agenda = now.saturating_add(self.agenda.pause(wall));
         Ok(())
@@ -367,8 +406,10 @@ impl Coordinator {
         if let Some(since) = self.ready_since {
             next = next.min(since.saturating_add(LINGER));
         }
-        // Nothing is done before the backend has recovered, except that draining ends in time.
-        next = next.max(self.recovers);
+        // Nothing is done before the backend has recovered, except that leases and draining end in time.
+        if now < self.recovers {
+            next = self.first_end().unwrap_or(Moment::NEVER).min(self.recovers);
+        }
         match drains_by {
             Some(by) if by > now => next.min(by),
             _ => next,
@@ -392,6 +433,36 @@ impl Coordinator {
             }
             // Let go of what died outside its handler; its lease ends by itself.
             Err(error) => self.held.retain(|_, held| held.run.id() != error.id()),
+        }
+    }
+}
+
+/// The number rounded down to its three leading binary digits: few different limits make few different
+/// statements.
+const fn few_digits(number: usize) -> usize {
+    match number.checked_ilog2() {
+        Some(power @ 3..) => number >> (power - 2) << (power - 2),
+        _ => number,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::few_digits;
+
+    #[test]
+    fn a_limit_takes_most_of_what_is_free() {
+        let cases = [
+            (0, 0),
+            (7, 7),
+            (9, 8),
+            (15, 14),
+            (255, 224),
+            (256, 256),
+            (300, 256),
+        ];
+        for (free, limit) in cases {
+            assert_eq!(few_digits(free), limit);
         }
     }
 }

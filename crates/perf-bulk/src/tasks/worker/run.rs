@@ -5,6 +5,7 @@ use super::handlers::{Failure, Handlers};
 use super::job::Job;
 use crate::sink::{DeadLetter, DeadLetterSink};
 use crate::tasks::{Claimed, Lease, Outcome, Settlement};
+use crate::wall::later;
 use futures_util::FutureExt;
 use perf_core::{Backoff, Clock};
 use std::any::Any;
@@ -95,7 +96,7 @@ impl Bench {
         let mut delays = self.backoff.delays(fastrand::Rng::new());
         if let Some(delay) = attempts_left.then(|| delays.nth(earlier)).flatten() {
             self.figures.retried.fetch_add(1, Relaxed);
-            let at = self.clock.wall() + delay;
+            let at = later(self.clock.wall(), delay);
             return Outcome::Retry { at, error };
         }
         self.figures.dead.fetch_add(1, Relaxed);

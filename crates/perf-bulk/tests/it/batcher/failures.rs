@@ -3,7 +3,10 @@
 use super::{Doubler, busy, counter, settle};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use perf_bulk::{BatchError, Batcher, DeadLetterSink, MemoryDeadLetters};
+use perf_bulk::{
+    BatchError, Batcher, BulkError, DeadLetter, DeadLetterSink, KeptLetter, LetterId,
+    MemoryDeadLetters,
+};
 use perf_core::{Backoff, ManualClock};
 use proptest::prelude::*;
 use std::io;
@@ -126,6 +129,57 @@ fn a_runtime_that_ends_leaves_nobody_waiting() {
         matches!(without, Some(Err(BatchError::Abandoned))),
         "{without:?}"
     );
+}
+
+/// A sink that never has done, or panics.
+#[derive(Debug)]
+struct Stuck {
+    panics: bool,
+}
+
+#[async_trait::async_trait]
+impl DeadLetterSink for Stuck {
+    async fn keep(&self, _letters: &[DeadLetter]) -> Result<(), BulkError> {
+        assert!(!self.panics, "the sink panicked");
+        std::future::pending().await
+    }
+
+    async fn read(
+        &self,
+        _after: Option<LetterId>,
+        _limit: usize,
+    ) -> Result<Vec<KeptLetter>, BulkError> {
+        Ok(Vec::new())
+    }
+
+    async fn discard(&self, _ids: &[LetterId]) -> Result<(), BulkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_amid_a_burial_leaves_nobody_waiting() {
+    for panics in [false, true] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let batcher = Batcher::builder(Doubler::default())
+            .dead_letters(Arc::new(Stuck { panics }))
+            .build()
+            .unwrap();
+        let tickets = runtime.block_on(async {
+            let tickets = [1, 13].map(|item| batcher.try_submit(item).unwrap());
+            settle().await;
+            tickets
+        });
+        drop(runtime);
+        let [one, thirteen] = tickets.map(FutureExt::now_or_never);
+        assert!(matches!(one, Some(Ok(2))), "{one:?}");
+        assert!(
+            matches!(thirteen, Some(Err(BatchError::Failed { attempts: 1, .. }))),
+            "{thirteen:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -275,7 +275,11 @@ async fn a_cancelled_task_is_stopped_and_its_report_refused() {
 
 #[tokio::test]
 async fn a_long_run_keeps_its_lease() {
-    let (queue, runs) = (queue(), Tally::default());
+    let clock = ManualClock::new();
+    let queue = TaskQueue::builder(MemoryTasks::new())
+        .clock(Arc::new(clock.clone()))
+        .build();
+    let runs = Tally::default();
     let gate = Arc::new(Semaphore::new(0));
     let (tally, blocked) = (runs.clone(), Arc::clone(&gate));
     let slow = Worker::builder(&queue)
@@ -293,15 +297,38 @@ async fn a_long_run_keeps_its_lease() {
     let task = queue.delay(Double(1)).await.unwrap();
     until(async || runs.of(1) == 1).await;
     let other = doubler(&queue, &runs)
-        .poll_every(Duration::from_millis(20))
+        .poll_every(Duration::from_millis(100))
         .start()
         .unwrap();
-    // Two leases long.
-    perf_core::SystemClock.sleep(Duration::from_secs(6)).await;
+    // Five leases long.
+    for _ in 0..150 {
+        clock.advance(Duration::from_millis(100));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
     gate.add_permits(1);
     assert_eq!(task.result().await.unwrap(), 1, "the first run's result");
     assert_eq!(runs.of(1), 1);
+    assert_eq!(counter(&other, "leases_expired"), 0);
     drop((slow, other));
+}
+
+#[tokio::test]
+async fn settings_without_end_are_as_long_as_time() {
+    let (queue, runs) = (queue(), Tally::default());
+    let worker = doubler(&queue, &runs)
+        .lease(Duration::MAX)
+        .poll_every(Duration::MAX)
+        .retry(Backoff::constant(Duration::MAX))
+        .start()
+        .unwrap();
+    let task = Enqueue::new(Double(21)).time_limit(Duration::MAX);
+    let task = queue.enqueue(task).await.unwrap();
+    until(async || task.try_result().await.unwrap() == Some(42)).await;
+    let failed = queue.delay(Double(13)).await.unwrap();
+    until(async || failed.status().await.unwrap() == TaskStatus::Scheduled).await;
+    worker.drain(PATIENCE).await.unwrap();
 }
 
 #[tokio::test]

@@ -50,15 +50,14 @@ impl Bell {
             return;
         }
         let (pool, table) = (self.pool.clone(), self.table.clone());
-        let ringing = Arc::clone(&self.ringing);
+        let ringing = Lowered(Arc::clone(&self.ringing));
         let Ok(runtime) = Handle::try_current() else {
-            self.ringing.store(false, Ordering::Release);
             return;
         };
         runtime.spawn(async move {
             SystemClock.sleep(PAUSE).await;
-            // Cleared first: who adds a task from here on rings again.
-            ringing.store(false, Ordering::Release);
+            // Lowered first: who adds a task from here on rings again.
+            drop(ringing);
             let notified = query(NOTIFY).bind(table);
             if let Err(error) = notified.execute(&pool).await {
                 // Workers look by themselves every so often.
@@ -85,7 +84,7 @@ impl Bell {
                 pool: self.pool.clone(),
                 table: self.table.clone(),
                 arrivals: self.arrivals.clone(),
-                listening: Arc::clone(&self.listening),
+                listening: Lowered(Arc::clone(&self.listening)),
             };
             runtime.spawn(ear.listen());
         }
@@ -98,7 +97,17 @@ struct Ear {
     pool: PgPool,
     table: String,
     arrivals: watch::Sender<()>,
-    listening: Arc<AtomicBool>,
+    listening: Lowered,
+}
+
+/// A flag that is lowered when its task ends, be it with its runtime: one in another runtime can take over.
+#[derive(Debug)]
+struct Lowered(Arc<AtomicBool>);
+
+impl Drop for Lowered {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Ear {
@@ -124,8 +133,8 @@ impl Ear {
 
     /// Ends, unless someone began to hear while nobody did; they found us listening still.
     fn is_over(&self) -> bool {
-        self.listening.store(false, Ordering::SeqCst);
-        self.arrivals.is_closed() || self.listening.swap(true, Ordering::SeqCst)
+        self.listening.0.store(false, Ordering::SeqCst);
+        self.arrivals.is_closed() || self.listening.0.swap(true, Ordering::SeqCst)
     }
 
     /// Relays until the connection fails.
@@ -148,5 +157,26 @@ impl Ear {
                 Err(error) => return error,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::Builder;
+
+    #[test]
+    fn a_runtime_that_ends_leaves_the_bell_to_the_next() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let bell = runtime.block_on(async {
+            let pool = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:1/none");
+            let bell = Bell::new(pool.unwrap(), "tasks");
+            bell.ring();
+            let _heard = bell.listen();
+            bell
+        });
+        assert!(bell.ringing.load(Ordering::Acquire) && bell.listening.load(Ordering::Acquire));
+        drop(runtime);
+        assert!(!bell.ringing.load(Ordering::Acquire) && !bell.listening.load(Ordering::Acquire));
     }
 }
