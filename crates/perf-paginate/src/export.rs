@@ -1,7 +1,7 @@
 //! Everything, as lines of JSON, that can be cut off anywhere and continued.
 //!
 //! A download that ends early looks like one that is complete, unless its end says so. Here each line is a
-//! row, but for three kinds that have a single member whose name no row begins with:
+//! row, but for three kinds that have a single member; a row that begins with `{"$` is refused:
 //!
 //! | line | meaning |
 //! |---|---|
@@ -70,6 +70,8 @@ pub struct Export<S: PageSource> {
     ended: bool,
 }
 
+/// How records begin, and no row.
+const RECORD: &[u8] = b"{\"$";
 /// Rows fetched at a time.
 const BATCH: NonZeroU32 = NonZeroU32::new(2_000).expect("not zero");
 /// Rows between checkpoints.
@@ -182,8 +184,7 @@ impl<S: PageSource> Export<S> {
 impl<S: PageSource<Item: Serialize>> Export<S> {
     fn page(&mut self, page: &[S::Item]) -> Result<(), Error> {
         for row in page {
-            self.encoder
-                .line(&|line| serde_json::to_writer(line, row))?;
+            self.encoder.line(&|line| write_row(line, row))?;
             self.rows += 1;
             if self.rows.is_multiple_of(self.every.get()) {
                 self.checkpoint(row)?;
@@ -207,6 +208,16 @@ impl<S: PageSource<Item: Serialize>> Export<S> {
             Err(_) => Err(error),
         }
     }
+}
+
+/// Writes a row, unless it could be taken for a record: keys that come from outside must not end an export.
+fn write_row(line: &mut Vec<u8>, row: &impl Serialize) -> serde_json::Result<()> {
+    let start = line.len();
+    serde_json::to_writer(&mut *line, row)?;
+    if line[start..].starts_with(RECORD) {
+        return Err(serde::ser::Error::custom("a row that begins as a record"));
+    }
+    Ok(())
 }
 
 impl<S: PageSource<Item: Serialize>> Stream for Export<S> {

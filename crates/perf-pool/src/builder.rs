@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use settings::Nonsense;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{RECONNECTING, Settings};
 
 /// The settings of a pool, checked when it is built.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How long a reset may take before the resource is dropped. Default: 1 s.
+    /// How long a reset may take before the resource is dropped. Default: 500 ms.
     pub const fn reset_timeout(mut self, limit: Duration) -> Self {
         self.settings.reset_timeout = limit;
         self
@@ -162,8 +162,8 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// How attempts to create are spaced while they fail, by 1 ms at least. Default: 100 ms to 2 s, full
-    /// jitter. The pool does not give up while somebody waits: after the last delay of a back-off with a
+    /// How attempts to create are spaced while they fail, by 1 ms at least. Default: 100 to 500 ms, full
+    /// jitter. The first success ends every pause. The pool does not give up while somebody waits: after the last delay of a back-off with a
     /// limit, its longest is repeated.
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
@@ -269,6 +269,7 @@ impl<M: Manager> PoolBuilder<M> {
             sorted_generation: AtomicU64::new(0),
             counters: Counters::default(),
             seat: Seat::default(),
+            recovered: Notify::new(),
             vacated: Notify::new(),
         };
         let shared = Arc::new(shared);

@@ -133,6 +133,10 @@ impl<M: Manager> Errand<M> {
     /// a future that shares the errand could not be sent if the resource is not `Sync`.
     async fn wait_for_gate(&mut self) -> bool {
         let shared = &self.shared;
+        let recovered = shared.recovered.notified();
+        tokio::pin!(recovered);
+        // Enrol before the look: a success between the two must not be missed.
+        recovered.as_mut().enable();
         let (gate, hopeless) = {
             let roster = shared.roster.lock();
             let error = roster.last_error.clone();
@@ -145,7 +149,10 @@ impl<M: Manager> Errand<M> {
             if !self.is_wanted() {
                 return false;
             }
-            shared.settings.clock.sleep_until(gate).await;
+            tokio::select! {
+                () = recovered => {}
+                () = shared.settings.clock.sleep_until(gate) => {}
+            }
         }
         self.is_wanted()
     }
@@ -292,6 +299,8 @@ impl<M: Manager> Shared<M> {
         roster.delays = self.settings.backoff.delays(fastrand::Rng::new());
         roster.last_error = None;
         roster.hopeless = false;
+        drop(roster);
+        self.recovered.notify_waiters();
     }
 }
 

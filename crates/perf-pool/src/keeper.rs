@@ -23,7 +23,7 @@ use crate::manager::Manager;
 use crate::roster::Chore;
 use crate::seat::{Heartbeat, Tenure};
 use crate::shared::{Refusal, Shared};
-use crate::status::Stage;
+use crate::status::{Gauge, Stage};
 use perf_core::Moment;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -253,7 +253,7 @@ impl<M: Manager> Shared<M> {
             let due = taken.saturating_add(limit);
             if due > now {
                 next = next.min(due);
-            } else if gauge.mark_leaked(self.settings.replaces_leaked) {
+            } else if self.mark_leaked(gauge) {
                 self.counters.leaks.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     pool = %self.settings.name,
@@ -262,19 +262,22 @@ impl<M: Manager> Shared<M> {
                     task = task_of(caller),
                     "a resource has not been returned for long"
                 );
-                self.replace_leaked();
             }
         }
         next
     }
 
-    /// Makes room for one more in place of a resource whose holder was reported.
-    fn replace_leaked(&self) {
-        if self.settings.replaces_leaked {
-            let mut roster = self.roster.lock();
+    /// Marks a hold as a leak, and makes room for one more in its place. `false` if it was marked before.
+    fn mark_leaked(&self, gauge: &Gauge) -> bool {
+        let replaces = self.settings.replaces_leaked;
+        // Locked before the mark: a holder who returns now takes the room back only after it was made.
+        let mut roster = self.roster.lock();
+        let is_new = gauge.mark_leaked(replaces);
+        if is_new && replaces {
             roster.replaced += 1;
             self.note_limit(&roster);
         }
+        is_new
     }
 
     /// Takes everything idle and puts back what may stay. Whoever acquires meanwhile waits in line and

@@ -7,6 +7,7 @@ use crate::pooled::Pooled;
 use parking_lot::Mutex;
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -110,18 +111,22 @@ where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let mut pools = self.shared.pools.lock();
-        if let Some(pool) = pools.by_key.get(key) {
+        if let Some(pool) = self.shared.pools.lock().by_key.get(key) {
             return Ok(pool.clone());
         }
-        let forgotten = pools.forget_unused();
+        // Built without the lock: this is somebody's code, which may ask for another key.
         let key = key.to_owned();
         let builder = (self.shared.build)(&key).budget(&self.shared.budget);
-        let pool = builder.build()?;
-        pools.by_key.insert(key, pool.clone());
+        let built = builder.build()?;
+        let mut pools = self.shared.pools.lock();
+        let forgotten = pools.forget_unused();
+        let (pool, surplus) = match pools.by_key.entry(key) {
+            Entry::Occupied(faster) => (faster.get().clone(), Some(built)),
+            Entry::Vacant(place) => (place.insert(built).clone(), None),
+        };
         drop(pools);
-        // Dropped after the lock is released: what goes along is somebody's code.
-        drop(forgotten);
+        // What goes along with them is somebody's code, too.
+        drop((forgotten, surplus));
         Ok(pool)
     }
 

@@ -38,7 +38,7 @@ type Making<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 struct Shared<T, E> {
     make: Box<dyn Fn() -> Making<T, E> + Send + Sync>,
     state: Mutex<State<T, E>>,
-    changed: Notify,
+    changed: Arc<Notify>,
     backoff: Backoff,
     clock: Arc<dyn Clock>,
 }
@@ -99,10 +99,16 @@ where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = Result<T, E>> + Send + 'static,
     {
-        Self::on_clock(make, backoff, Arc::new(clock))
+        Self::announcing(make, backoff, Arc::new(clock), Arc::default())
     }
 
-    pub(crate) fn on_clock<F, A>(make: F, backoff: Backoff, clock: Arc<dyn Clock>) -> Self
+    /// As [`AsyncLazy::with_backoff`], whose every change `changed` tells.
+    pub(crate) fn announcing<F, A>(
+        make: F,
+        backoff: Backoff,
+        clock: Arc<dyn Clock>,
+        changed: Arc<Notify>,
+    ) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = Result<T, E>> + Send + 'static,
@@ -119,7 +125,7 @@ where
             shared: Arc::new(Shared {
                 make: Box::new(move || Box::pin(make())),
                 state: Mutex::new(state),
-                changed: Notify::new(),
+                changed,
                 backoff,
                 clock,
             }),

@@ -45,6 +45,8 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) sorted_generation: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) seat: Seat,
+    /// Ends the pauses between failed attempts to create, because one succeeded.
+    pub(crate) recovered: Notify,
     /// Tells those who close the pool that a slot has become vacant.
     pub(crate) vacated: Notify,
 }

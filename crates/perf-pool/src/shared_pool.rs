@@ -1,15 +1,16 @@
+use crate::builder::RECONNECTING;
 use crate::error::{Elapsed, Phase, PoolError};
 use crate::lazy::{AsyncLazy, LazyError};
 use crate::manager::Manager;
 use crate::status::Status;
-use perf_core::{Backoff, Clock, Health, Inspect, Moment, Registry, Sample, SystemClock};
+use perf_core::{Clock, Health, Inspect, Moment, Registry, Sample, SystemClock};
 use std::borrow::Cow;
-use std::error::Error;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A few connections that many callers use at the same time, for protocols that interleave requests:
 /// Redis pipelines, HTTP/2.
@@ -58,6 +59,8 @@ struct Shared<M: Manager> {
     name: String,
     manager: Arc<M>,
     lanes: Box<[Lane<M>]>,
+    /// Tells of every connection that was made or given up.
+    changed: Arc<Notify>,
     acquire_timeout: Duration,
     clock: Arc<dyn Clock>,
     acquired: AtomicU64,
@@ -77,9 +80,11 @@ struct Connection<R> {
 }
 
 /// Why an attempt to connect failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Unconnected<E> {
+    #[error("{0}")]
     Refused(Arc<E>),
+    #[error("connecting took too long")]
     Late,
 }
 
@@ -125,28 +130,12 @@ where
         tokio::pin!(limit);
         let mut last_error = None;
         loop {
-            let lane = self.choose();
-            let made = shared.lanes[lane].connection.get();
-            let outcome = tokio::select! {
-                biased;
-                outcome = made => outcome,
-                () = &mut limit => return Err(self.late(start, last_error)),
-            };
-            match outcome {
-                Ok(connection) => return Ok(self.share(lane, connection)),
-                Err(LazyError::NoRuntime) => return Err(PoolError::NoRuntime),
-                Err(LazyError::Failed(failure)) => {
-                    if let Unconnected::Refused(error) = &*failure {
-                        if !shared.manager.classify(error).is_transient() {
-                            return Err(PoolError::Create(Arc::clone(error)));
-                        }
-                        last_error = Some(Arc::clone(error));
-                    }
-                }
-            }
-            let retry = shared.lanes[lane].connection.retry();
             tokio::select! {
-                () = shared.clock.sleep_until(retry) => {}
+                biased;
+                share = self.attempt(&mut last_error) => if let Some(share) = share? {
+                    return Ok(share);
+                },
+                share = self.any_existing() => return Ok(share),
                 () = &mut limit => return Err(self.late(start, last_error)),
             }
         }
@@ -185,6 +174,48 @@ where
         }
         // Made in the background while others serve; without a runtime the caller learns of it elsewhere.
         let _started = self.shared.lanes[lane].connection.start();
+        self.share_existing()
+    }
+
+    /// A share of the better of two connections once it is made; `None` when it failed and may be tried again.
+    async fn attempt(
+        &self,
+        last_error: &mut Option<Arc<M::Error>>,
+    ) -> Result<Option<Share<M>>, PoolError<M::Error>> {
+        let lane = self.choose();
+        let cell = &self.shared.lanes[lane].connection;
+        match cell.get().await {
+            Ok(connection) => return Ok(Some(self.share(lane, connection))),
+            Err(LazyError::NoRuntime) => return Err(PoolError::NoRuntime),
+            Err(LazyError::Failed(failure)) => {
+                if let Unconnected::Refused(error) = &*failure {
+                    if !self.shared.manager.classify(error).is_transient() {
+                        return Err(PoolError::Create(Arc::clone(error)));
+                    }
+                    *last_error = Some(Arc::clone(error));
+                }
+            }
+        }
+        self.shared.clock.sleep_until(cell.retry()).await;
+        Ok(None)
+    }
+
+    /// A share of the first connection that exists, whoever had it made.
+    async fn any_existing(&self) -> Share<M> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            // Enrol before the look: a connection made between the two must not be missed.
+            changed.as_mut().enable();
+            if let Some(share) = self.share_existing() {
+                return share;
+            }
+            changed.await;
+        }
+    }
+
+    /// A share of the connection with the fewest callers.
+    fn share_existing(&self) -> Option<Share<M>> {
         let lanes = 0..self.shared.lanes.len();
         let existing = lanes.filter_map(|lane| Some((lane, self.usable(lane)?)));
         let (lane, connection) = existing.min_by_key(|(lane, _)| self.load(*lane))?;
@@ -298,6 +329,7 @@ where
             }
         }
         let manager = Arc::new(self.manager);
+        let changed = Arc::<Notify>::default();
         let lane = |_| {
             let connect = Connect {
                 manager: Arc::clone(&manager),
@@ -305,13 +337,14 @@ where
                 max_lifetime: self.max_lifetime,
                 clock: Arc::clone(&self.clock),
             };
-            connect.lane()
+            connect.lane(Arc::clone(&changed))
         };
         Ok(SharedPool {
             shared: Arc::new(Shared {
                 name: self.name,
                 lanes: (0..self.connections).map(lane).collect(),
                 manager,
+                changed,
                 acquire_timeout: self.acquire_timeout,
                 clock: self.clock,
                 acquired: AtomicU64::new(0),
@@ -331,17 +364,15 @@ struct Connect<M> {
 }
 
 impl<M: Manager<Resource: Clone + Sync>> Connect<M> {
-    fn lane(self) -> Lane<M> {
+    fn lane(self, changed: Arc<Notify>) -> Lane<M> {
         let clock = Arc::clone(&self.clock);
         let connect = Arc::new(self);
         let make = move || {
             let connect = Arc::clone(&connect);
             async move { connect.run().await }
         };
-        let backoff = Backoff::exponential(Duration::from_millis(100));
-        let backoff = backoff.with_cap(Duration::from_secs(2));
         Lane {
-            connection: AsyncLazy::on_clock(make, backoff, clock),
+            connection: AsyncLazy::announcing(make, RECONNECTING, clock, changed),
             in_flight: AtomicUsize::new(0),
         }
     }
@@ -463,17 +494,6 @@ impl<M: Manager<Resource: Sync>> Inspect for Shared<M> {
         ]);
     }
 }
-
-impl<E: fmt::Display> fmt::Display for Unconnected<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::Late => f.write_str("connecting took too long"),
-        }
-    }
-}
-
-impl<E: Error> Error for Unconnected<E> {}
 
 impl<M: Manager> Clone for SharedPool<M> {
     fn clone(&self) -> Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Cursors that can be neither read nor forged: AES-256-GCM.
 ///
 /// Choose it where a row at a page boundary may hold what its reader must not see. The nonce is a keyed hash of
-/// what is sealed, so no randomness can run out and equal positions have equal cursors, which is all they tell.
+/// what is sealed, so no randomness can run out and equal positions have equal cursors. That, and how long the sort values are, is all they tell.
 ///
 /// ```
 /// use perf_paginate::Sealed;

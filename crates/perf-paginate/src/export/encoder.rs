@@ -22,7 +22,12 @@ impl Encoder for Verbatim {
         &mut self,
         write: &dyn Fn(&mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), Error> {
-        write(&mut self.0).map_err(|_| no_json())?;
+        let start = self.0.len();
+        if write(&mut self.0).is_err() {
+            // Half a row would swallow the line that says why there is no more.
+            self.0.truncate(start);
+            return Err(no_json());
+        }
         self.0.push(b'\n');
         Ok(())
     }
@@ -39,5 +44,5 @@ impl Encoder for Verbatim {
 }
 
 pub(super) fn no_json() -> Error {
-    Error::Configuration("an item has no form in JSON".into())
+    Error::Configuration("an item has no form in JSON, or that of a record".into())
 }

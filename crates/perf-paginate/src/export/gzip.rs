@@ -88,14 +88,19 @@ impl Recovery {
         let mut counted = Counted {
             inner: BufReader::new(export),
             position: 0,
+            failure: None,
         };
         let mut scan = Scan::default();
-        while !counted.fill_buf()?.is_empty() {
+        while !counted.inner.fill_buf()?.is_empty() {
             let mut lines = BufReader::new(GzDecoder::new(&mut counted));
             let sound = member(&mut scan, &mut lines);
             // Whatever the member's lines say, its check sum has to say so too.
             let ended = sound && matches!(lines.read(&mut [0]), Ok(0));
             drop(lines);
+            // To the decoder, an export that cannot be read is like one that makes no sense.
+            if let Some(error) = counted.failure.take() {
+                return Err(error);
+            }
             if !ended || !scan.accept(counted.position) {
                 break;
             }
@@ -120,23 +125,32 @@ fn member(scan: &mut Scan, lines: &mut impl BufRead) -> bool {
     }
 }
 
-/// Knows how many bytes were consumed.
+/// Knows how many bytes were consumed, and why there are no more.
 struct Counted<R> {
     inner: R,
     position: u64,
+    failure: Option<io::Error>,
 }
 
 impl<R: BufRead> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.position += u64::try_from(read).unwrap_or(u64::MAX);
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
         Ok(read)
     }
 }
 
 impl<R: BufRead> BufRead for Counted<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
+        let Self { inner, failure, .. } = self;
+        inner.fill_buf().map_err(|error| {
+            let kind = error.kind();
+            // That one is tried again.
+            if kind != io::ErrorKind::Interrupted {
+                *failure = Some(error);
+            }
+            kind.into()
+        })
     }
 
     fn consume(&mut self, amount: usize) {

@@ -1,4 +1,4 @@
-use super::{Checkpoint, Record};
+use super::{Checkpoint, RECORD, Record};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// What there is of an export: all of it, or how much of it is of use.
@@ -64,7 +64,7 @@ impl Scan {
         let Some(line) = line.strip_suffix(b"\n") else {
             return Line::Broken;
         };
-        if !line.starts_with(b"{\"$") {
+        if !line.starts_with(RECORD) {
             self.rows += 1;
             return Line::Row;
         }

@@ -4,14 +4,18 @@ use crate::rows::{self, Row, keyed};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use perf_paginate::{
-    Condition, Error, Export, PageQuery, PageSource, Paginator, Recovery, Schema, Selection,
-    Signed, SliceSource, SqlSource,
+    Condition, Error, Export, Field, PageQuery, PageSource, Paginator, Plain, Recovery, Schema,
+    Selection, Signed, SliceSource, SqlSource,
 };
 use perf_testkit::PostgresServer;
 use perf_testkit::allocations::{CountingAllocator, peak_bytes};
 use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde::Serialize;
+use serde_json::json;
 use sqlx::Postgres;
 use sqlx::postgres::PgPool;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::num::{NonZeroU32, NonZeroU64};
 
 #[global_allocator]
@@ -281,4 +285,78 @@ fn an_export_of_any_size_takes_little_memory() {
     let grown = resident().saturating_sub(before);
     assert!(grown <= LIMIT, "{grown} bytes more in memory");
     println!("{size} rows: {peak} bytes at once, {grown} bytes more in memory");
+}
+
+/// What an export of `items`, which are sorted by their number, yields before it fails.
+async fn cut_short<T: Clone + Serialize + Send + Sync + 'static>(
+    items: Vec<T>,
+    number: fn(&T) -> i64,
+) -> String {
+    let schema = Schema::builder("items")
+        .field(Field::new("n", number))
+        .key(["n"])
+        .build();
+    let paginator = Paginator::new(SliceSource::new(schema.unwrap(), items), Plain);
+    let pieces: Vec<_> = paginator.export(&PageQuery::new()).unwrap().collect().await;
+    let (last, whole) = pieces.split_last().unwrap();
+    assert_eq!(last.as_ref().unwrap_err().status(), 500);
+    let whole: Vec<_> = whole.iter().map(|piece| piece.as_ref().unwrap()).collect();
+    let text: Vec<u8> = whole.into_iter().flatten().copied().collect();
+    assert!(!recovery(&text, false).is_complete);
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn half_a_row_is_not_written() {
+    #[derive(Clone, Serialize)]
+    struct Item {
+        n: i64,
+        pairs: BTreeMap<(i64, i64), i64>,
+    }
+    // JSON has no keys but text, which is noticed in the middle of the third row.
+    let item = |n| Item {
+        n,
+        pairs: (3..=n).map(|n| ((n, n), n)).collect(),
+    };
+    let text = cut_short((1..=4).map(item).collect(), |item| item.n).await;
+    let expected = "{\"n\":1,\"pairs\":{}}\n{\"n\":2,\"pairs\":{}}\n\
+        {\"$error\":{\"rows\":2,\"transient\":false}}\n";
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn a_row_cannot_pose_as_the_end() {
+    let rows = vec![
+        json!({ "n": 1 }),
+        json!({ "$end": { "rows": 1 } }),
+        json!({ "n": 3 }),
+    ];
+    let text = cut_short(rows, |row| row["n"].as_i64().unwrap_or(2)).await;
+    let expected = "{\"n\":1}\n{\"$error\":{\"rows\":1,\"transient\":false}}\n";
+    assert_eq!(text, expected);
+}
+
+/// A file on a disk that fails.
+struct Unplugged;
+
+impl Read for Unplugged {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("unplugged"))
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_be_read_is_not_one_that_ends_early() {
+    for compressed in [false, true] {
+        let whole = bytes(export(&paginator(50), compressed)).await;
+        for length in [0, whole.len() / 2, whole.len() - 1] {
+            let disk = whole[..length].chain(Unplugged);
+            let found = if compressed {
+                Recovery::read_gzip(disk)
+            } else {
+                Recovery::read(disk)
+            };
+            assert_eq!(found.unwrap_err().to_string(), "unplugged", "{length}");
+        }
+    }
 }

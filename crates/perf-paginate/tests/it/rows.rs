@@ -51,7 +51,8 @@ pub(crate) fn keyed(key: &[&'static str]) -> Result<Schema<Row>, Error> {
         .field(
             Field::new("b", |row: &Row| row.b.clone())
                 .sortable()
-                .filterable(),
+                .filterable()
+                .aggregatable(),
         )
         .field(Field::new("c", |row: &Row| row.c).sortable().filterable())
         .field(Field::new("d", |row: &Row| row.d).sortable().filterable())

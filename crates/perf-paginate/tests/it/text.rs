@@ -2,7 +2,8 @@
 
 use crate::rows::{self, Row, keyed};
 use perf_paginate::{
-    Error, Filter, FilterOp, PageQuery, Paginator, Plain, SortKey, SqlSource, Value,
+    AggregateQuery, Error, Filter, FilterOp, Measure, PageQuery, Paginator, Plain, SortKey,
+    SqlSource, Value,
 };
 use proptest::prelude::*;
 
@@ -249,6 +250,14 @@ async fn as_value(paginator: &Paginator<SqlSource<sqlx::Sqlite, Row>>, id: i64, 
         };
         assert_eq!(found, expected, "{operator} {text:?}");
     }
+    let query = AggregateQuery::new()
+        .filter(Filter::eq("b", text))
+        .measure(Measure::Max, "b")
+        .group_by("b");
+    let groups = paginator.aggregate(&query).await.unwrap();
+    assert_eq!(groups.len(), 1);
+    assert_eq!((&groups[0].key, groups[0].rows), (&text.into(), 1));
+    assert_eq!(groups[0].values, [Value::from(text)]);
     // As a boundary, it splits rows by its bytes.
     let query = PageQuery::new().sort("b").size(1);
     let mut page = paginator.page(&query).await.unwrap();
@@ -283,5 +292,19 @@ async fn as_name(paginator: &Paginator<SqlSource<sqlx::Sqlite, Row>>, text: &str
             Err(error) => error,
         };
         assert_eq!(error.status(), 400, "{text:?}: {error}");
+    }
+    for name in [format!("x{name}"), format!("b{name} ")] {
+        let sparse = PageQuery::new().fields([name.clone()]);
+        let error = paginator.records(&sparse).await.unwrap_err();
+        assert_eq!(error.status(), 400, "{text:?}: {error}");
+        let figures = AggregateQuery::new;
+        for query in [
+            figures().measure(Measure::Max, name.clone()),
+            figures().group_by(name.clone()),
+            figures().filter(Filter::eq(name.clone(), "1")),
+        ] {
+            let error = paginator.aggregate(&query).await.unwrap_err();
+            assert_eq!(error.status(), 400, "{text:?}: {error}");
+        }
     }
 }

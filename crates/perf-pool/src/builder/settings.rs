@@ -31,12 +31,16 @@ pub(crate) struct Settings {
     pub(crate) stamps: Arc<dyn Clock>,
 }
 
+/// How attempts to connect are spaced while they fail. Its cap is what a server that has returned is kept
+/// waiting at most; few attempts run at a time, so it need not be spared for longer.
+pub(crate) const RECONNECTING: Backoff =
+    Backoff::exponential(Duration::from_millis(100)).with_cap(Duration::from_millis(500));
+
 /// A setting and what is wrong with its value.
 pub(crate) type Nonsense = (&'static str, &'static str);
 
 impl Default for Settings {
     fn default() -> Self {
-        let backoff = Backoff::exponential(Duration::from_millis(100));
         Self {
             name: "default".into(),
             min_idle: 0,
@@ -51,7 +55,7 @@ impl Default for Settings {
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(1),
-            reset_timeout: Duration::from_secs(1),
+            reset_timeout: Duration::from_millis(500),
             close_timeout: Duration::from_secs(5),
             limits: Limits {
                 check_after_idle: Some(Duration::from_secs(1)),
@@ -59,7 +63,7 @@ impl Default for Settings {
                 max_lifetime: Some(Duration::from_mins(30)),
                 max_uses: None,
             },
-            backoff: backoff.with_cap(Duration::from_secs(2)),
+            backoff: RECONNECTING,
             clock: Arc::new(SystemClock),
             stamps: Arc::new(CoarseClock::start()),
         }

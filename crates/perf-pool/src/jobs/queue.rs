@@ -2,6 +2,7 @@ use crate::error::JobError;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment, Sample};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -177,10 +178,18 @@ impl<R: 'static> Queue<R> {
         }
         let needs_worker = state.workers < self.limits.workers;
         if !needs_worker && state.waiting.len() >= self.limits.max_waiting {
-            state.forget_given_up();
-            if state.waiting.len() >= self.limits.max_waiting {
-                return Err(JobError::Full);
+            let given_up = state.forget_given_up();
+            let is_full = state.waiting.len() >= self.limits.max_waiting;
+            if !is_full {
+                state.waiting.push_back(job);
             }
+            drop(state);
+            discard(given_up);
+            return if is_full {
+                Err(JobError::Full)
+            } else {
+                Ok(false)
+            };
         }
         state.waiting.push_back(job);
         state.workers += usize::from(needs_worker);
@@ -205,6 +214,7 @@ impl<R: 'static> Queue<R> {
             } else if job.progress.advance(STARTED) {
                 return Some((job.start)());
             }
+            discard([job]);
         }
     }
 
@@ -224,7 +234,7 @@ impl<R: 'static> Queue<R> {
         };
         drop(state);
         // Their callers learn of it by the loss of the place for the outcome.
-        drop(orphans);
+        discard(orphans);
         self.ended.notify_waiters();
     }
 
@@ -248,11 +258,11 @@ impl<R: 'static> Queue<R> {
             }
         }
         let mut state = self.state.lock();
-        state.forget_given_up();
+        let forgotten = state.forget_given_up();
         let given_up = std::mem::take(&mut state.waiting);
         let left = given_up.len() + state.workers;
         drop(state);
-        drop(given_up);
+        discard(forgotten.into_iter().chain(given_up));
         left
     }
 
@@ -287,10 +297,21 @@ impl<R: 'static> Queue<R> {
 }
 
 impl<R> State<R> {
-    /// Makes room by what nobody waits for any more.
-    fn forget_given_up(&mut self) {
-        self.waiting
-            .retain(|job| job.progress.0.load(Ordering::Acquire) == WAITING);
+    /// Takes out what nobody waits for any more.
+    fn forget_given_up(&mut self) -> VecDeque<Job<R>> {
+        let all = std::mem::take(&mut self.waiting);
+        let (waiting, given_up) = all
+            .into_iter()
+            .partition(|job| job.progress.0.load(Ordering::Acquire) == WAITING);
+        self.waiting = waiting;
+        given_up
+    }
+}
+
+/// Drops jobs unstarted. Their destructors are somebody's code: no lock is held, and a panic ends no worker.
+fn discard<R>(jobs: impl IntoIterator<Item = Job<R>>) {
+    for job in jobs {
+        let _contained = catch_unwind(AssertUnwindSafe(|| drop(job)));
     }
 }
 
@@ -332,7 +353,7 @@ impl<R> Drop for Place<R> {
 /// Runs jobs until there are none left, each contained if it panics.
 pub(super) fn work(mut place: Place<()>) {
     loop {
-        let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| place.start_next()));
+        let started = catch_unwind(AssertUnwindSafe(|| place.start_next()));
         match started {
             Ok(None) => return,
             Ok(Some(())) | Err(_) => place.note_completed(),

@@ -3,8 +3,9 @@
 use crate::support::{Probe, TestResult, poll_at_most, settle};
 use perf_core::{Clock, SystemClock};
 use perf_pool::{Budget, CloseReason, KeyedPool, Pool};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -169,5 +170,27 @@ async fn keys_that_hold_nothing_are_forgotten() -> TestResult {
     // Nobody else's pool took the place of one that is in use.
     assert_eq!(pools.pool("kept")?.status().in_use, 1);
     drop(held);
+    Ok(())
+}
+
+/// In a thread of its own, because a lock taken twice would hold it for ever.
+#[test]
+fn a_description_may_ask_for_another_key() -> TestResult {
+    let probe = Probe::default();
+    let known = Arc::new(OnceLock::<KeyedPool<String, Probe>>::new());
+    let pools = KeyedPool::new(4, {
+        let known = Arc::clone(&known);
+        move |key: &String| {
+            if let Some(pools) = known.get().filter(|_| key == "child") {
+                assert_eq!(pools.keys(), 0);
+                assert!(pools.pool("parent").is_ok());
+            }
+            probe.pool().max_size(2)
+        }
+    });
+    assert!(known.set(pools.clone()).is_ok());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send((pools.pool("child").is_ok(), pools.keys())));
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(30))?, (true, 2));
     Ok(())
 }

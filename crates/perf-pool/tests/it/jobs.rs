@@ -244,3 +244,66 @@ async fn computations_run_on_threads_of_their_own() -> TestResult {
     assert_eq!(pool.figures().completed, 50);
     Ok(())
 }
+
+/// What a job holds whose destructor is somebody's code.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_harms_no_other_job() -> TestResult {
+    // One that is dropped to make room, and one that the worker finds.
+    for max_waiting in [1, 10] {
+        let pool = WorkerPool::new(1, max_waiting);
+        let (end, ended) = oneshot::channel::<()>();
+        let running = pool.run(ended);
+        let bomb = OnDrop(|| panic!("a job was dropped"));
+        let doomed = pool.run(async move { drop(bomb) });
+        let next = pool.run(async { 7 });
+        tokio::pin!(running, next);
+        assert!(futures_util::poll!(running.as_mut()).is_pending());
+        settle().await;
+        assert!(poll_at_most(1, doomed).await.is_none());
+        assert!(futures_util::poll!(next.as_mut()).is_pending());
+        drop(end);
+        assert!(running.await?.is_err());
+        assert_eq!(next.await, Ok(7));
+    }
+    Ok(())
+}
+
+/// In a thread of its own, because a lock taken twice would hold it for ever.
+#[test]
+fn a_destructor_may_look_at_the_pool() -> TestResult {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || -> TestResult {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        runtime.block_on(async {
+            let pool = WorkerPool::new(1, 1);
+            let (_end, ended) = oneshot::channel::<()>();
+            let running = pool.run(ended);
+            tokio::pin!(running);
+            assert!(futures_util::poll!(running.as_mut()).is_pending());
+            settle().await;
+            let looks = OnDrop({
+                let pool = pool.clone();
+                move || {
+                    let _figures = pool.figures();
+                }
+            });
+            let doomed = pool.run(async move { drop(looks) });
+            assert!(poll_at_most(1, doomed).await.is_none());
+            let next = pool.run(async {});
+            assert!(poll_at_most(1, next).await.is_none());
+            Ok(sender.send(pool.figures().abandoned)?)
+        })
+    });
+    assert_eq!(receiver.recv_timeout(30 * SECOND)?, 2);
+    Ok(())
+}

@@ -1,9 +1,10 @@
 use crate::support::{Probe, Refused, TestResult, settle};
-use perf_core::{Backoff, Clock, SystemClock};
+use perf_core::{Backoff, Clock, ManualClock, SystemClock};
 use perf_pool::{CloseReason, Pool, from_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -281,5 +282,76 @@ async fn a_panic_in_a_check_delays_no_connect() -> TestResult {
     assert_eq!(pool.acquire().await?.number, 1);
     assert_eq!(SystemClock.now().since(start), Duration::ZERO);
     assert_eq!(pool.metrics().create_failures, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_long_outage_everybody_is_served_within_half_a_second() -> TestResult {
+    for _ in 0..5 {
+        let (probe, clock) = (Probe::default(), ManualClock::new());
+        probe.0.refuses.store(true, SeqCst);
+        let pool = Pool::builder(probe.clone()).clock(clock.clone());
+        let pool = pool.max_size(8).max_connecting(2);
+        let pool = pool.acquire_timeout(3_600 * SECOND).build()?;
+        let waiting = (0..32).map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.acquire().await.map(drop) })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        while probe.0.attempts.load(SeqCst) < 60 {
+            clock.advance(SECOND / 10);
+            settle().await;
+        }
+        probe.0.refuses.store(false, SeqCst);
+        // The clock moves no more: whoever is not served by now never is.
+        clock.advance(SECOND / 2);
+        for task in waiting {
+            tokio::time::timeout(30 * SECOND, task).await???;
+        }
+        assert_eq!(probe.0.most_creating.load(SeqCst), 2);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_success_ends_the_pause_of_the_others() -> TestResult {
+    // The first attempt fails while the second is under way.
+    let (attempts, begun, slow) = (
+        AtomicU64::new(0),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+    );
+    let connect = from_fn({
+        let slow = Arc::clone(&slow);
+        move || {
+            let attempt = attempts.fetch_add(1, SeqCst);
+            let (begun, slow) = (Arc::clone(&begun), Arc::clone(&slow));
+            async move {
+                if attempt == 0 {
+                    begun.notified().await;
+                    return Err(Refused("once"));
+                }
+                if attempt == 1 {
+                    begun.notify_one();
+                    slow.notified().await;
+                }
+                Ok(attempt)
+            }
+        }
+    });
+    // The clock stands still, so a pause ends by a success or not at all.
+    let pool = Pool::builder(connect).clock(ManualClock::new());
+    let pool = pool.max_size(2).max_connecting(2);
+    let pool = pool.backoff(Backoff::constant(SECOND)).build()?;
+    let both = async { tokio::join!(pool.acquire(), pool.acquire()) };
+    let released = async {
+        while pool.metrics().create_failures == 0 {
+            tokio::task::yield_now().await;
+        }
+        slow.notify_one();
+    };
+    let served = async { tokio::join!(both, released).0 };
+    let (one, other) = tokio::time::timeout(30 * SECOND, served).await?;
+    assert_eq!((*one?, *other?), (1, 2));
     Ok(())
 }

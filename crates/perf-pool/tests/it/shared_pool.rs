@@ -19,6 +19,7 @@ struct Knobs {
     refuses: AtomicBool,
     refuses_for_good: AtomicBool,
     hangs: AtomicBool,
+    first_hangs: AtomicBool,
 }
 
 impl Manager for Clients {
@@ -28,7 +29,7 @@ impl Manager for Clients {
     async fn create(&self) -> Result<Arc<u64>, Refused> {
         let number = self.0.attempts.fetch_add(1, SeqCst);
         SystemClock.sleep(Duration::from_millis(10)).await;
-        if self.0.hangs.load(SeqCst) {
+        if self.0.hangs.load(SeqCst) || number == 0 && self.0.first_hangs.load(SeqCst) {
             std::future::pending::<()>().await;
         }
         if self.0.refuses.load(SeqCst) || self.0.refuses_for_good.load(SeqCst) {
@@ -215,4 +216,18 @@ fn senseless_settings_are_refused_by_name() {
         matches!(outcome, None | Some(Err(PoolError::NoRuntime))),
         "{outcome:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_silent_peer_gets_what_others_have_made() -> TestResult {
+    let clients = Clients::default();
+    clients.0.first_hangs.store(true, SeqCst);
+    let pool = clients.pool().connections(2).build()?;
+    // Some of them choose the first connection, which nobody ever makes, and some the second.
+    let all = futures_util::future::join_all((0..32).map(|_| pool.acquire())).await;
+    for share in all {
+        assert_eq!(**share?, 1);
+    }
+    assert_eq!(clients.attempts(), 2);
+    Ok(())
 }
