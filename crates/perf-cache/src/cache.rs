@@ -7,7 +7,7 @@ use crate::store::{LocalStore, QuickStore};
 use crate::{Batch, CacheBuilder, CacheError, EntryPolicy, LoadError};
 use perf_core::{Health, Inspect, Registry, Sample};
 use std::borrow::{Borrow, Cow};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -205,7 +205,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use perf_cache::Cache;
-    /// use std::collections::HashMap;
+    /// use std::collections::{HashMap, HashSet};
     /// use std::convert::Infallible;
     ///
     /// async fn query(users: Vec<u64>) -> Result<HashMap<u64, String>, Infallible> {
@@ -272,11 +272,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ) -> (HashMap<K, V>, Vec<T>) {
         let keys = keys.into_iter();
         let mut values = HashMap::with_capacity(keys.size_hint().0);
-        let mut missing = Vec::new();
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         for key in keys {
             if let Some(value) = self.near(&key) {
                 values.insert(key, value);
-            } else {
+            } else if seen.insert(key.clone()) {
                 self.shared.counters.reads.miss();
                 missing.push(miss(key));
             }

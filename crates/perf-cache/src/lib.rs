@@ -54,6 +54,6 @@ pub use stats::CacheStats;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::load::{compute, try_compute};
+    pub use crate::load::{compute, once, try_compute};
     pub use crate::template::{key, pattern};
 }

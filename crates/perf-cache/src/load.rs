@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 pub(crate) use batch::{fetch, resolve};
 pub(crate) use call::Call;
 #[cfg(feature = "macros")]
-pub use compute::{compute, try_compute};
+pub use compute::{compute, once, try_compute};
 pub(crate) use get::Get;
 
 /// The future of `get_or_load`: ready at the first poll when the value is near, without an allocation.

@@ -9,8 +9,8 @@
 /// | `skip(pool)` | parameters that are not part of the key; all others must be |
 /// | `crate = ::perfkit::cache` | where this crate is found |
 ///
-/// What stands in the template's own text is escaped in values, so `("a:b", "c")` and `("a", "b:c")` make
-/// different keys.
+/// Text after a field begins with one of `:/|,;#&=`. These, and the backslash, are escaped by a backslash
+/// in values, so `("a:b", "c")` and `("a", "b:c")` make different keys.
 ///
 /// # On an async function
 ///
@@ -66,7 +66,7 @@
 /// static SUMS: LazyLock<Cache<String, u64>> =
 ///     LazyLock::new(|| Cache::builder("sums").max_entries(100).build().expect("valid settings"));
 ///
-/// #[cached(cache = SUMS, key = "{from}-{to}")]
+/// #[cached(cache = SUMS, key = "{from}:{to}")]
 /// fn sum(from: u64, to: u64) -> u64 {
 ///     (from..to).sum()
 /// }

@@ -1,65 +1,52 @@
 //! Keys from what the macros read in a template.
 //!
-//! `("a:b", "c")` and `("a", "b:c")` must not make one key. So every character that stands in the
-//! template's own text is escaped where a value contains it, and so is the backslash that escapes: the
-//! first unescaped one then ends the value.
+//! `("a:b", "c")` and `("a", "b:c")` must not make one key. So a value ends at the first separator that is
+//! not escaped: each separator in a value is, and the backslash that escapes. The macros see to it that
+//! the text after a value begins with one. Which characters separate does not depend on the template,
+//! so that a pattern, a tag or a key written by hand spells a value as every template does.
 
 use crate::pattern::Pattern;
 use std::fmt::{Display, Write};
 
+/// What ends a value; the macros know the same.
+const SEPARATORS: &str = ":/|,;#&=";
+
 /// The literals with the values between them.
 #[must_use]
 pub fn key(literals: &[&str], values: &[&dyn Display]) -> String {
-    join(literals, values, |_| true, |value| value)
+    join(literals, values, |value| value)
 }
 
 /// As [`key`], for a pattern: an asterisk in a literal is a wildcard and no text, one in a value is text.
 #[must_use]
 pub fn pattern(literals: &[&str], values: &[&dyn Display]) -> String {
-    let is_text = |character| character != '*';
-    join(literals, values, is_text, |value| Pattern::escape(&value))
+    join(literals, values, |value| Pattern::escape(&value))
 }
 
-fn join(
-    literals: &[&str],
-    values: &[&dyn Display],
-    is_text: impl Fn(char) -> bool,
-    finish: impl Fn(String) -> String,
-) -> String {
-    let texts = literals.iter().flat_map(|literal| literal.chars());
-    let special: String = texts
-        .filter(|text| is_text(*text))
-        .chain(std::iter::once('\\'))
-        .collect();
+fn join(literals: &[&str], values: &[&dyn Display], finish: impl Fn(String) -> String) -> String {
     let mut key = String::new();
     let mut values = values.iter();
     for literal in literals {
         key.push_str(literal);
         if let Some(value) = values.next() {
-            let mut escaped = Escaped {
-                text: String::new(),
-                special: &special,
-            };
+            let mut escaped = Escaped(String::new());
             // Writing to a string fails only where a value's own `Display` does.
             let _written = write!(escaped, "{value}");
-            key.push_str(&finish(escaped.text));
+            key.push_str(&finish(escaped.0));
         }
     }
     key
 }
 
-struct Escaped<'a> {
-    text: String,
-    special: &'a str,
-}
+struct Escaped(String);
 
-impl Write for Escaped<'_> {
+impl Write for Escaped {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         for character in text.chars() {
-            if self.special.contains(character) {
-                self.text.push('\\');
+            if character == '\\' || SEPARATORS.contains(character) {
+                self.0.push('\\');
             }
-            self.text.push(character);
+            self.0.push(character);
         }
         Ok(())
     }
@@ -73,9 +60,10 @@ mod tests {
     proptest! {
         #[test]
         fn different_values_make_different_keys(
-            left in prop::array::uniform2(r"[a:\\x*]{0,4}"), right in prop::array::uniform2(r"[a:\\x*]{0,4}"),
+            left in prop::array::uniform2(r"[a:\\/*]{0,4}"), right in prop::array::uniform2(r"[a:\\/*]{0,4}"),
+            separator in prop::sample::select(vec![":", ":a", "/", r":\", "|:"]),
         ) {
-            let literals = ["x", ":a", ""];
+            let literals = ["x", separator, ""];
             let made = |values: &[String; 2]| key(&literals, &[&values[0], &values[1]]);
             prop_assert_eq!(made(&left) == made(&right), left == right);
         }

@@ -73,14 +73,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         ));
     }
     let names = names(&arguments, &Parameters::of(&function.sig))?;
-    let returns_result = is_result(&function.sig.output);
     let block: Block = if function.sig.asyncness.is_none() {
         if let Some(far) = event.as_ref().or(pattern.as_ref()) {
             let message = "a sync function forgets near entries by `key` and `tags(…)` alone";
             return Err(Error::new(far.span(), message));
         }
-        forgetting(&function, cache, &names, returns_result)
-    } else if returns_result {
+        forgetting(&function, cache, &arguments.krate, &names)
+    } else if is_result(&function.sig.output) {
         invalidating(&function, cache, &names, event.as_ref())
     } else {
         return Err(fail(
@@ -99,18 +98,16 @@ struct Names {
 }
 
 fn names(arguments: &Arguments, parameters: &Parameters) -> Result<Names> {
-    let name = |text: &LitStr, function| {
-        let template = Template::parse(text, parameters)?;
-        Ok::<_, Error>(template.expression(&arguments.krate, function))
+    let krate = &arguments.krate;
+    let key = |text: &LitStr| Ok(Template::parse(text, parameters)?.expression(krate, "key"));
+    let pattern = |text: &LitStr| {
+        let template = Template::parse_pattern(text, parameters)?;
+        Ok::<_, Error>(template.expression(krate, "pattern"))
     };
-    let key = arguments.key.as_ref().map(|key| name(key, "key"));
-    let pattern = arguments.pattern.as_ref();
-    let pattern = pattern.map(|pattern| name(pattern, "pattern"));
-    let tags = arguments.tags.iter().map(|tag| name(tag, "key"));
     Ok(Names {
-        key: key.transpose()?,
-        tags: tags.collect::<Result<_>>()?,
-        pattern: pattern.transpose()?,
+        key: arguments.key.as_ref().map(key).transpose()?,
+        tags: arguments.tags.iter().map(key).collect::<Result<_>>()?,
+        pattern: arguments.pattern.as_ref().map(pattern).transpose()?,
     })
 }
 
@@ -146,7 +143,7 @@ fn invalidating(function: &ItemFn, cache: &Expr, names: &Names, event: Option<&L
     })
 }
 
-fn forgetting(function: &ItemFn, cache: &Expr, names: &Names, returns_result: bool) -> Block {
+fn forgetting(function: &ItemFn, cache: &Expr, krate: &Path, names: &Names) -> Block {
     let (output, body) = (&function.sig.output, &function.block);
     let key = names.key.iter();
     let has_key = names
@@ -154,7 +151,7 @@ fn forgetting(function: &ItemFn, cache: &Expr, names: &Names, returns_result: bo
         .iter()
         .map(|_| quote!(__cache.forget(__key.as_str());));
     let tags = &names.tags;
-    let is_done = if returns_result {
+    let is_done = if is_result(output) {
         quote!(__result.is_ok())
     } else {
         quote!(true)
@@ -163,7 +160,7 @@ fn forgetting(function: &ItemFn, cache: &Expr, names: &Names, returns_result: bo
         let __cache = (#cache).clone();
         #(let __key = #key;)*
         let __tags: [::std::string::String; _] = [#(#tags),*];
-        let __result = (move || #output #body)();
+        let __result = #krate::__private::once(move || #output #body);
         if #is_done {
             #(#has_key)*
             for __tag in __tags {

@@ -1,6 +1,6 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Error, FnArg, Ident, LitStr, Pat, Path, Result, Signature};
+use syn::{Error, FnArg, Ident, LitStr, Member, Pat, Path, Result, Signature};
 
 /// The named parameters of a function, and whether it has a receiver.
 pub(crate) struct Parameters {
@@ -28,17 +28,29 @@ impl Parameters {
     }
 }
 
+/// What ends a value; `perf_cache` escapes the same in values.
+const SEPARATORS: &str = ":/|,;#&=";
+
 /// Text with parameters in it: `user:{id}`, `order:{order.id}`.
 pub(crate) struct Template {
     /// One more than there are fields.
     literals: Vec<String>,
     /// Paths that begin with a parameter.
-    fields: Vec<Vec<Ident>>,
+    fields: Vec<Vec<Member>>,
 }
 
 impl Template {
-    /// Reads a template, whose fields must be parameters.
+    /// Reads a template of a key or tag, whose fields must be parameters.
     pub(crate) fn parse(text: &LitStr, parameters: &Parameters) -> Result<Self> {
+        Self::read(text, parameters, SEPARATORS)
+    }
+
+    /// Reads a template of a pattern, where a wildcard may follow a field.
+    pub(crate) fn parse_pattern(text: &LitStr, parameters: &Parameters) -> Result<Self> {
+        Self::read(text, parameters, &format!("{SEPARATORS}*"))
+    }
+
+    fn read(text: &LitStr, parameters: &Parameters, ends: &str) -> Result<Self> {
         let fail = |message: String| Error::new(text.span(), message);
         let value = text.value();
         let (mut literals, mut fields) = (vec![], vec![]);
@@ -59,24 +71,37 @@ impl Template {
                     "a lone `{brace}`: write `{brace}{brace}` for the character"
                 )));
             };
-            if literal.is_empty() && !fields.is_empty() {
-                let message = format!(
-                    "`{{{field}}}` follows another field: put text between the two, or different values make one key"
-                );
-                return Err(fail(message));
-            }
             fields.push(field_path(field, text, parameters)?);
             literals.push(std::mem::take(&mut literal));
             rest = after;
         }
         literal.push_str(rest);
         literals.push(literal);
-        Ok(Self { literals, fields })
+        let template = Self { literals, fields };
+        template.separates(ends).map_err(fail)?;
+        Ok(template)
+    }
+
+    /// Without a separator after a field, different values would make one key.
+    fn separates(&self, ends: &str) -> std::result::Result<(), String> {
+        let after_fields = self.literals.iter().enumerate().skip(1);
+        for (number, text) in after_fields {
+            let is_end = number == self.fields.len() && text.is_empty();
+            if !is_end && !text.starts_with(|first| ends.contains(first)) {
+                let ends: Vec<String> = ends.chars().map(|end| format!("`{end}`")).collect();
+                let ends = ends.join(" ");
+                return Err(format!(
+                    "text after a field begins with one of {ends}, or different values make one key; here it is {text:?}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the parameter is part of it.
     pub(crate) fn uses(&self, parameter: &Ident) -> bool {
-        self.fields.iter().any(|path| path[0] == *parameter)
+        let is_it = |first: &Member| matches!(first, Member::Named(name) if name == parameter);
+        self.fields.iter().any(|path| is_it(&path[0]))
     }
 
     /// An expression of type `String`, made by the function of that name among the private ones.
@@ -91,19 +116,22 @@ impl Template {
     }
 }
 
-fn field_path(field: &str, text: &LitStr, parameters: &Parameters) -> Result<Vec<Ident>> {
+fn field_path(field: &str, text: &LitStr, parameters: &Parameters) -> Result<Vec<Member>> {
     let fail = |message: String| Error::new(text.span(), message);
     let parse = |part: &str| {
-        let ident = syn::parse_str::<Ident>(part.trim());
-        let ident = match part.trim() {
-            "self" => Ok(Ident::new("self", text.span())),
-            _ => ident
-                .map_err(|_| fail(format!("`{{{field}}}` is no parameter and no field of one"))),
+        let mut member = match part.trim() {
+            "self" => Ident::new("self", text.span()).into(),
+            part => syn::parse_str::<Member>(part)
+                .map_err(|_| fail(format!("`{{{field}}}` is no parameter and no field of one")))?,
         };
-        ident.map(|ident| Ident::new(&ident.to_string(), text.span()))
+        match &mut member {
+            Member::Named(name) => name.set_span(text.span()),
+            Member::Unnamed(index) => index.span = text.span(),
+        }
+        Ok(member)
     };
     let path = field.split('.').map(parse).collect::<Result<Vec<_>>>()?;
-    let first = path[0].to_string();
+    let first = path[0].to_token_stream().to_string();
     if !parameters.knows(&first) {
         let known: Vec<String> = parameters
             .names
@@ -140,7 +168,8 @@ mod tests {
     #[test]
     fn fields_are_parameters_or_their_fields() {
         assert_eq!(message("user:{id}:{order.id}"), r#"["user:", ":", ""] 2"#);
-        assert_eq!(message("{{{id}}}"), r#"["{", "}"] 1"#);
+        assert_eq!(message("{{{id}:}}"), r#"["{", ":}"] 1"#);
+        assert_eq!(message("{id}:{order.0.r#type}/"), r#"["", ":", "/"] 2"#);
         assert_eq!(message("plain"), r#"["plain"] 0"#);
     }
 
@@ -150,7 +179,18 @@ mod tests {
             message("user:{idd}"),
             "`idd` is no parameter of this function: it has `id`, `order`"
         );
-        assert!(message("{id}{order.id}").contains("follows another field"));
+        for text in [
+            "{id}{order.id}",
+            "{id}-{order.id}",
+            r"{id}\{order.id}",
+            "{id}*",
+            "{id}s",
+        ] {
+            assert!(
+                message(text).contains("text after a field begins with"),
+                "{text}"
+            );
+        }
         assert!(message("user:{id").contains("a lone `{`"));
         assert!(message("user:}").contains("a lone `}`"));
         assert!(message("user:{}").contains("is no parameter and no field"));

@@ -46,8 +46,8 @@ pub(crate) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(
     let Ok(runtime) = shared.runtime() else {
         return;
     };
-    let new = |key| Call::new(Arc::clone(&shared), key, EntryPolicy::new());
-    let mut calls: Vec<_> = keys.into_iter().flat_map(new).collect();
+    let look = |key| Call::look(Arc::clone(&shared), key);
+    let mut calls: Vec<_> = keys.into_iter().flat_map(look).collect();
     let Some(mut patience) = calls.first().map(|call| call.patience(&runtime)) else {
         return;
     };

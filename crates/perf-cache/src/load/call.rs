@@ -54,6 +54,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         call.load_or_join(load).await
     }
 
+    /// A call that wants a fresh value or none.
+    pub(super) fn look(shared: Arc<Shared<K, V, S>>, key: K) -> Result<Self, CacheError> {
+        let policy = EntryPolicy::new().stale_if_error(Duration::ZERO);
+        Self::new(shared, key, policy)
+    }
+
     pub(super) fn new(
         shared: Arc<Shared<K, V, S>>,
         key: K,
@@ -81,7 +87,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     /// The value of `key` in the far tier, without a load.
     pub(crate) async fn fetch(shared: Arc<Shared<K, V, S>>, key: K) -> Option<Lookup<V>> {
-        let call = Self::new(shared, key, EntryPolicy::new()).ok()?;
+        let call = Self::look(shared, key).ok()?;
         let runtime = call.shared.runtime().ok()?;
         let mut patience = call.patience(&runtime);
         let (flight, joined) = match call.board(false) {
@@ -103,7 +109,6 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
             {
                 Some(arrived(landed))
             }
-            Waited::Content(lookup) => Some(lookup),
             _ => None,
         }
     }

@@ -66,3 +66,8 @@ pub fn try_compute<K: Key, V: Value, S: LocalStore<K, V>, E>(
         }
     }
 }
+
+/// Calls a closure that may lend what it has captured, as one that is called twice may not.
+pub fn once<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}

@@ -1,9 +1,9 @@
 //! The task of a batch: one look into the far tier and one load for all its flights.
 
-use super::produce::{Arrival, far_arrival, loaded_arrival, looks};
+use super::produce::{Arrival, Held, far_arrival, loaded_arrival, looks};
 use super::task::Landing;
 use crate::bounds::{Key, Value};
-use crate::far::{Far, Grant, Sight, Wish};
+use crate::far::{Far, Sight, Wish};
 use crate::flight::Outcome;
 use crate::shared::Shared;
 use crate::store::LocalStore;
@@ -62,7 +62,7 @@ struct Member<K: Key, V: Value, S: LocalStore<K, V>> {
     name: String,
     /// What may be replaced under the key, if this is its turn to ask for a lease.
     replacing: Option<Vec<u8>>,
-    grant: Option<Grant>,
+    is_granted: bool,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
@@ -73,7 +73,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
             name: name(&landing.key).unwrap_or_default(),
             landing,
             replacing: None,
-            grant: None,
+            is_granted: false,
         });
         let members = members.collect();
         Some(Self { shared, members })
@@ -91,8 +91,10 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
             let deadline = time.now().saturating_add(far.wait());
             let mut pauses = looks();
             let mut is_late = false;
-            while self.look(far, is_late).await && self.lease(far).await {
-                self.load_granted(far, load).await;
+            while self.look(far, is_late).await
+                && let Some(held) = self.lease(far).await
+            {
+                self.load_granted(far, held, load).await;
                 if self.members.is_empty() || is_late {
                     break;
                 }
@@ -134,8 +136,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         answers
     }
 
-    /// Asks for the leases that are free; `false` if the far tier cannot be asked.
-    async fn lease(&mut self, far: &Far<K, V>) -> bool {
+    /// Asks for the leases that are free; `None` if the far tier cannot be asked.
+    async fn lease(&mut self, far: &Far<K, V>) -> Option<Held<K, V, S>> {
         let wishes = self.members.iter().flat_map(|member| {
             Some(Wish {
                 key: &member.name,
@@ -144,27 +146,26 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
             })
         });
         let wishes: Vec<_> = wishes.collect();
-        if wishes.is_empty() {
-            return true;
-        }
-        let Ok(grants) = far.lease(&wishes, self.shared.lease_hold()).await else {
-            return false;
+        let grants = match wishes.is_empty() {
+            true => Vec::new(),
+            false => far.lease(&wishes, self.shared.lease_hold()).await.ok()?,
         };
         let asked = self.members.iter_mut().filter(|m| m.replacing.is_some());
-        for (member, grant) in asked.zip(grants) {
-            member.grant = grant;
+        for (member, grant) in asked.zip(&grants) {
+            member.is_granted = grant.is_some();
         }
-        true
+        let grants = grants.into_iter().flatten().collect();
+        Some(Held::new(&self.shared, grants))
     }
 
     /// Loads what was granted and lands it.
-    async fn load_granted<F, Fut, E>(&mut self, far: &Far<K, V>, load: &F)
+    async fn load_granted<F, Fut, E>(&mut self, far: &Far<K, V>, held: Held<K, V, S>, load: &F)
     where
         F: Fn(Vec<K>) -> Fut + Send + Sync,
         Fut: Future<Output = Result<HashMap<K, V>, E>> + Send,
         E: Send + Sync + 'static,
     {
-        let is_granted = |member: &Member<K, V, S>| member.grant.is_some();
+        let is_granted = |member: &Member<K, V, S>| member.is_granted;
         if !self.members.iter().any(is_granted) {
             return;
         }
@@ -172,12 +173,16 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         let start = time.now();
         let mut arrivals = self.run(is_granted, load).await;
         let cost = time.now().since(start);
-        let ends = self.members.iter().flat_map(|member| {
+        let grants = held.release();
+        let granted = self.members.iter().filter(|member| is_granted(member));
+        let ends = granted.zip(&grants).map(|(member, grant)| {
             let arrivals = arrivals.as_ref().ok();
             let arrival = arrivals.and_then(|arrivals| arrivals.get(&member.landing.key));
             let arrival = arrival.filter(|arrival| !arrival.ttl.is_zero());
-            let value = arrival.map(|arrival| (&arrival.value, arrival.ttl, cost));
-            Some((member.grant.as_ref()?, value))
+            (
+                grant,
+                arrival.map(|arrival| (&arrival.value, arrival.ttl, cost)),
+            )
         });
         let ends: Vec<_> = ends.collect();
         let settled = far.settle(&ends).await;

@@ -7,6 +7,7 @@ use crate::{CacheError, Source};
 use perf_core::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A value on its way to those who wait.
 #[derive(Debug)]
@@ -120,7 +121,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
     {
         let time = &self.shared.settings.time;
         let start = time.now();
+        let held = Held::new(self.shared, vec![grant]);
         let loaded = self.run(load).await;
+        let grants = held.release();
         let mut arrival = loaded.map(|value| self.arrival(value));
         let cost = time.now().since(start);
         let kept = arrival
@@ -130,7 +133,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let end = kept.map(|arrival| (&arrival.value, arrival.ttl, cost));
         let has_end = end.is_some();
         // If a lease cannot be given back, whoever waits loads a little later: the failure is counted.
-        let settled = far.settle(&[(&grant, end)]).await;
+        let ends: Vec<_> = grants.iter().map(|grant| (grant, end)).collect();
+        let settled = far.settle(&ends).await;
         if let Ok(arrival) = &mut arrival
             && has_end
         {
@@ -159,6 +163,47 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
 
     fn arrival(&self, value: V) -> Arrival<V> {
         loaded_arrival(self.shared, self.key, self.terms, value)
+    }
+}
+
+/// Leases whose load has not ended. If it ends without an outcome, because it panics, takes too long or is
+/// dropped, they are given back, so that nobody waits for it.
+pub(super) struct Held<K: Key, V: Value, S: LocalStore<K, V>> {
+    shared: Arc<Shared<K, V, S>>,
+    grants: Vec<Grant>,
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Held<K, V, S> {
+    pub(super) fn new(shared: &Arc<Shared<K, V, S>>, grants: Vec<Grant>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            grants,
+        }
+    }
+
+    /// The load has ended.
+    pub(super) fn release(mut self) -> Vec<Grant> {
+        std::mem::take(&mut self.grants)
+    }
+}
+
+impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Held<K, V, S> {
+    fn drop(&mut self) {
+        let grants = std::mem::take(&mut self.grants);
+        if grants.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let give_back = async move {
+            if let Some(far) = &shared.far {
+                let ends: Vec<_> = grants.iter().map(|grant| (grant, None)).collect();
+                // Where that fails too, others wait as for a slow load: the failure is counted.
+                drop(far.settle(&ends).await);
+            }
+        };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(give_back);
+        }
     }
 }
 

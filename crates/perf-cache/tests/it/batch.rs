@@ -2,8 +2,8 @@
 
 use crate::Sure;
 use perf_cache::store::{MemoryStore, RedisStore, RemoteStore};
-use perf_cache::{Cache, CancelPolicy, EntryPolicy, FarTier, LoadError};
-use perf_core::ManualClock;
+use perf_cache::{Cache, CacheError, CancelPolicy, EntryPolicy, FarTier, LoadError};
+use perf_core::{Clock, ManualClock};
 use perf_testkit::{FaultProxy, RedisServer};
 use std::collections::HashMap;
 use std::fmt;
@@ -266,5 +266,144 @@ async fn a_batch_that_everyone_abandoned_is_dropped_if_so_configured() -> anyhow
     assert!(joiner.await.is_err());
     assert!(is_held.recv().await.is_none(), "nobody waits");
     assert_eq!(cache.get_or_load(2, async || Sure::Ok(3)).await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_asked_for_twice_is_asked_of_the_load_once() -> anyhow::Result<()> {
+    let cache = Numbers::builder("twice").build()?;
+    let (asked, mut was_asked) = mpsc::unbounded_channel();
+    let none = move |keys: Vec<u64>| {
+        asked.send(keys).ok();
+        std::future::ready(Sure::Ok(HashMap::new()))
+    };
+    let batch = cache.get_or_load_many([2, 2, 3, 2], none).await;
+    assert!(batch.values.is_empty() && batch.errors.is_empty());
+    assert_eq!(was_asked.recv().await, Some(vec![2, 3]));
+    assert_eq!(was_asked.recv().await, None, "it is not asked again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_too_long_for_the_far_tier_keeps_no_other_from_its_value() -> anyhow::Result<()> {
+    let tier = FarTier::new(MemoryStore::new());
+    let cache: Cache<String, usize> = Cache::builder("long").far(tier).build()?;
+    let long = "x".repeat(2_000);
+    let lengths = async |keys: Vec<String>| {
+        let lengths = keys.into_iter().map(|key| (key.clone(), key.len()));
+        Sure::Ok(lengths.collect())
+    };
+    let keys = || [long.clone(), "short".to_owned()];
+    let batch = cache.get_or_load_many(keys(), lengths).await;
+    assert_eq!(batch.values, HashMap::from([("short".to_owned(), 5)]));
+    let error = &batch.errors[&long];
+    let limit =
+        matches!(error, LoadError::Cache(CacheError::KeyTooLong { bytes, .. }) if *bytes > 2_000);
+    assert!(limit, "{error:?}");
+    assert_eq!(cache.get_many(keys()).await.len(), 1);
+    Ok(())
+}
+
+/// Whoever only looks has asked for a fresh value or none, whatever those who load are content with.
+#[tokio::test]
+async fn a_look_is_never_answered_by_a_stale_value() -> anyhow::Result<()> {
+    let clock = ManualClock::new();
+    let builder = Numbers::builder("look").clock(clock.clone()).jitter(0.0);
+    let builder = builder.ttl(Duration::from_secs(60));
+    let builder = builder.stale_if_error(Duration::from_secs(600));
+    let builder = builder.soft_timeout(Duration::from_secs(1));
+    let cache = builder.far(FarTier::new(MemoryStore::new())).build()?;
+    cache.insert(1, 10).await?;
+    clock.advance(Duration::from_secs(61));
+    let (release, gate) = oneshot::channel::<()>();
+    let panicking = async move || {
+        gate.await.ok();
+        let is_loaded = false;
+        assert!(is_loaded, "this load panics");
+        Sure::Ok(11)
+    };
+    let caller = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get_or_load(1, panicking).await }
+    });
+    settle_down().await;
+    let look = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get(&1).await }
+    });
+    let looks = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get_many([1]).await }
+    });
+    settle_down().await;
+    clock.advance(Duration::from_secs(2));
+    settle_down().await;
+    release.send(()).expect("the load waits");
+    assert_eq!(caller.await??, 10, "who loads is content with it");
+    assert_eq!(look.await?, None);
+    assert_eq!(looks.await?, HashMap::new());
+    Ok(())
+}
+
+async fn settle_down() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who comes next need not wait as if someone still loaded.
+#[tokio::test]
+async fn a_load_without_an_outcome_gives_its_leases_back() -> anyhow::Result<()> {
+    for (way, many) in [
+        ("panic", false),
+        ("panic", true),
+        ("time-out", false),
+        ("time-out", true),
+        ("abort", false),
+        ("abort", true),
+    ] {
+        let (store, clock) = (MemoryStore::new(), ManualClock::new());
+        let node = || {
+            let builder = Numbers::builder("no outcome").clock(clock.clone());
+            let builder = builder.cancel_policy(CancelPolicy::WhenAbandoned);
+            let tier = FarTier::new(store.clone()).timeout(Duration::from_secs(3_600));
+            builder.far(tier).build()
+        };
+        let (one, other) = (node()?, node()?);
+        let stuck = move || async move {
+            assert_ne!(way, "panic");
+            std::future::pending::<Sure<HashMap<u64, u64>>>().await
+        };
+        let caller = tokio::spawn({
+            let one = one.clone();
+            async move {
+                match many {
+                    true => drop(one.get_or_load_many([1, 2], move |_| stuck()).await),
+                    false => drop(
+                        one.get_or_load(1, async move || stuck().await.map(|_| 0))
+                            .await,
+                    ),
+                }
+            }
+        });
+        while one.stats().loads == 0 {
+            tokio::task::yield_now().await;
+        }
+        match way {
+            "time-out" => clock.advance(Duration::from_secs(31)),
+            "abort" => caller.abort(),
+            _ => {}
+        }
+        assert_eq!(caller.await.is_err(), way == "abort");
+        let next = tokio::spawn(async move { other.get_or_load_many([1, 2], tenfold).await });
+        let began = clock.now();
+        while !next.is_finished() {
+            clock.advance(Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(next.await?.into_result()?.len(), 2);
+        let waited = clock.now().since(began);
+        assert!(waited < Duration::from_secs(4), "{way}: waited {waited:?}");
+    }
     Ok(())
 }

@@ -94,6 +94,16 @@ impl Shop {
         Ok(())
     }
 
+    #[invalidates(cache = self.cache, pattern = "*:{right}")]
+    async fn purge_everywhere(&self, right: &str) -> Result<(), ShopError> {
+        Ok(())
+    }
+
+    #[invalidates(cache = self.cache, key = "calls")]
+    fn calls(&mut self) -> &mut Arc<AtomicUsize> {
+        &mut self.calls
+    }
+
     #[invalidates(cache = self.cache, key = "half:{number}", tags("squares"))]
     fn recount(&self, number: u64) {}
 }
@@ -140,6 +150,51 @@ async fn a_change_is_seen_after_the_function_that_made_it() -> anyhow::Result<()
     shop.purge("b*").await?;
     assert_ne!(two("x", "b*").await?, b, "by pattern");
     assert_eq!(two("x", "bc").await?, c, "a value has no wildcards");
+    Ok(())
+}
+
+/// The letters of a template are no separators: a pattern that spells them otherwise finds the key too.
+#[tokio::test]
+async fn a_key_can_be_written_by_hand_and_by_another_template() -> anyhow::Result<()> {
+    let mut shop = Shop::new()?;
+    let two = async |shop: &Shop| shop.clone().two("town".into(), "two:x".into()).await;
+    assert_eq!(two(&shop).await?, "town+two:x #1");
+    assert_eq!(
+        shop.cache.near(r"two:town:two\:x").as_deref(),
+        Some("town+two:x #1")
+    );
+    shop.purge_everywhere("two:x").await?;
+    assert_eq!(two(&shop).await?, "town+two:x #2");
+    shop.cache.insert("calls".into(), "2".into()).await?;
+    assert_eq!(
+        shop.calls().load(Ordering::Relaxed),
+        2,
+        "it lends what it has"
+    );
+    assert_eq!(shop.cache.near("calls"), None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn generic_and_raw_parameters_are_part_of_the_key() -> anyhow::Result<()> {
+    static TEXTS: std::sync::LazyLock<Cache<String, String>> =
+        std::sync::LazyLock::new(|| Cache::builder("texts").build().expect("valid"));
+    struct Id(u64);
+
+    #[cached(cache = TEXTS, key = "{id.0}:{text}:{r#type}")]
+    async fn texts<T: Clone + ToString + std::fmt::Display + Send + 'static>(
+        id: Id,
+        mut text: T,
+        r#type: impl std::fmt::Display + Send + 'static,
+    ) -> Result<String, LoadError<std::num::ParseIntError>> {
+        let number: u64 = text.to_string().parse()?;
+        text = text.clone();
+        Ok(format!("{} {number} {text} {}", id.0, r#type))
+    }
+    assert_eq!(texts(Id(7), 8_u8, "x").await?, "7 8 8 x");
+    assert_eq!(texts(Id(7), "9", 'y').await?, "7 9 9 y");
+    assert!(texts(Id(7), "nine", 'y').await.is_err(), "`?` in a body");
+    assert_eq!(TEXTS.near("7:9:y").as_deref(), Some("7 9 9 y"));
     Ok(())
 }
 
