@@ -123,8 +123,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         own.or(ttl).unwrap_or(settings.ttl)
     }
 
-    /// The expiry of what is stored now; none if it must not be.
-    pub(crate) fn expiry(&self, ttl: Duration) -> Option<Expiry> {
+    /// The expiry of what is kept near from now; none if it must not be.
+    pub(crate) fn near_expiry(&self, ttl: Duration) -> Option<Expiry> {
+        let ttl = self.far.as_ref().map_or(ttl, |far| far.near_ttl(ttl));
         let (now, jitter) = (self.settings.time.now(), self.settings.jitter);
         (!ttl.is_zero()).then(|| Expiry::after(now, ttl, jitter, fastrand::f64()))
     }

@@ -25,7 +25,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         self.ensure_open()?;
         policy.validate()?;
         let slots = self.slotting.slots(&policy.tags)?;
-        let mut ttl = self.ttl(&key, &value, policy.ttl);
+        let ttl = self.ttl(&key, &value, policy.ttl);
         if ttl.is_zero() {
             return self.invalidate(&key, || key.clone()).await;
         }
@@ -34,10 +34,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             let name = far.key(&key)?;
             drop(self.near.remove(&key));
             far.put(&name, &value, ttl, &policy.tags).await?;
-            ttl = far.near_ttl(ttl);
         }
         self.counters.inserts.increment();
-        if let Some(expiry) = self.expiry(ttl) {
+        if let Some(expiry) = self.near_expiry(ttl) {
             let entry = Entry::new(value, stamp.born(), expiry, slots);
             let displaced = self.near.insert(key, entry);
             self.count_displaced(&displaced);

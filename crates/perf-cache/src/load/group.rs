@@ -121,7 +121,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         for (mut member, sight) in std::mem::take(&mut self.members).into_iter().zip(sights) {
             member.replacing = match sight {
                 Sight::Value(value, left, tags) => {
-                    member.landing.publish(far_arrival(far, value, left, tags));
+                    member.landing.publish(far_arrival(value, left, tags));
                     continue;
                 }
                 Sight::Leased(lease) => is_late.then_some(lease),
@@ -194,7 +194,6 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
                     let is_lost = |settled: &Vec<bool>| settled.get(number) != Some(&true);
                     arrival.is_overtaken =
                         settled.as_ref().is_ok_and(is_lost) && !arrival.ttl.is_zero();
-                    arrival.ttl = far.near_ttl(arrival.ttl);
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 pub(super) struct Arrival<V> {
     pub(super) value: V,
     pub(super) source: Source,
-    /// How long it is fresh; zero if it must not be kept.
+    /// How long it is fresh, in whatever tier; zero if it must not be kept.
     pub(super) ttl: Duration,
     /// Its tags, where they differ from those of the call.
     pub(super) tags: Option<Vec<Box<str>>>,
@@ -45,7 +45,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let far = self.shared.far.as_ref()?;
         let name = far.key(self.key).ok()?;
         match self.look(far, name).await {
-            Sight::Value(value, left, tags) => Some(far_arrival(far, value, left, tags)),
+            Sight::Value(value, left, tags) => Some(far_arrival(value, left, tags)),
             Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
         }
     }
@@ -66,7 +66,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         loop {
             let replacing = match self.look(far, name.clone()).await {
                 Sight::Value(value, left, tags) => {
-                    return Ok(far_arrival(far, value, left, tags));
+                    return Ok(far_arrival(value, left, tags));
                 }
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
@@ -140,7 +140,6 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         {
             // A store that failed says nothing of the value: it may be kept near.
             arrival.is_overtaken = settled.is_ok_and(|settled| settled != [true]);
-            arrival.ttl = far.near_ttl(arrival.ttl);
         }
         arrival
     }
@@ -224,16 +223,11 @@ pub(super) fn loaded_arrival<K: Key, V: Value, S: LocalStore<K, V>>(
 }
 
 /// A value that the far tier held.
-pub(super) fn far_arrival<K, V>(
-    far: &Far<K, V>,
-    value: V,
-    left: Duration,
-    tags: Vec<Box<str>>,
-) -> Arrival<V> {
+pub(super) const fn far_arrival<V>(value: V, left: Duration, tags: Vec<Box<str>>) -> Arrival<V> {
     Arrival {
         value,
         source: Source::Far,
-        ttl: far.near_ttl(left),
+        ttl: left,
         tags: Some(tags),
         is_overtaken: false,
     }

@@ -114,7 +114,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         };
         let Some(expiry) = self
             .shared
-            .expiry(arrival.ttl)
+            .near_expiry(arrival.ttl)
             .filter(|_| !arrival.is_overtaken)
         else {
             if arrival.is_overtaken {

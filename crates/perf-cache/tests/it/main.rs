@@ -14,6 +14,7 @@ mod inspect;
 mod macros;
 mod near_hit;
 mod orders;
+mod outages;
 mod panics;
 mod processes;
 mod runtimes;
