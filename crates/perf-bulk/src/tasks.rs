@@ -17,9 +17,8 @@
 //!
 //! Every queue that survives crashes runs some task twice: the worker may die between the effect and the
 //! report of it. The way out is to make them one. Where the effect is in the same database, `acknowledge`
-//! of [`PostgresTasks`] and [`SqliteTasks`] reports in the
-//! handler's own transaction, so that both happen or neither, once. Anywhere else a handler must bear to
-//! be run again.
+//! of [`PostgresTasks`] and [`SqliteTasks`] reports in the handler's own transaction, so that both happen or
+//! neither, once. Anywhere else a handler must bear to be run again.
 //!
 //! # Why it is fast
 //!
