@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use std::time::Duration;
 
+/// The longest time that a setting may span; a breaker's packed deadline lasts for nine.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A number within its range.

@@ -5,7 +5,8 @@ use super::machine::{Machine, Probes};
 use super::open_time::OpenTime;
 use super::rules::{Rate, Rules};
 use super::tuning::{Limits, Tuning};
-use super::word::{Deadline, Tally};
+use super::word::Tally;
+use crate::check::{range, span};
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::sync::AtomicU64;
@@ -385,36 +386,6 @@ fn rate(setting: &'static str, fraction: Option<f64>) -> Result<Option<Rate>, Co
     fraction
         .map(|value| Rate::new(value).ok_or(ConfigError::Rate { setting, value }))
         .transpose()
-}
-
-const fn range(
-    setting: &'static str,
-    value: u64,
-    least: u64,
-    most: u64,
-) -> Result<(), ConfigError> {
-    if value >= least && value <= most {
-        return Ok(());
-    }
-    Err(ConfigError::Range {
-        setting,
-        value,
-        least,
-        most,
-    })
-}
-
-fn span(setting: &'static str, value: Duration, least: Duration) -> Result<(), ConfigError> {
-    let most = Deadline::LONGEST;
-    if value >= least && value <= most {
-        return Ok(());
-    }
-    Err(ConfigError::Span {
-        setting,
-        value,
-        least,
-        most,
-    })
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -89,9 +89,6 @@ pub(super) struct Deadline(pub(super) u64);
 const UNIT_BITS: u32 = 20;
 
 impl Deadline {
-    /// The longest time that any setting may span.
-    pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
     pub(super) fn after(now: Moment, duration: Duration) -> Self {
         let nanos = now.saturating_add(duration).as_nanos();
         let units = nanos.saturating_add((1 << UNIT_BITS) - 1) >> UNIT_BITS;
