@@ -1,23 +1,11 @@
 //! The breaker's and the limiters' examples, run as they were built together with this test.
 
 use perf_testkit::RedisServer;
-use std::process::Command;
-
-fn example(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let target = test
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in target/<profile>/deps");
-    Command::new(target.join("examples").join(name))
-}
+use perfkit_examples::{example, printed_by};
 
 #[test]
 fn flaky_upstream_opens_and_closes_again() {
-    let output = example("breaker_flaky_upstream").output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stdout = printed_by("breaker_flaky_upstream");
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!(
         lines[0],
@@ -32,10 +20,7 @@ fn flaky_upstream_opens_and_closes_again() {
 
 #[test]
 fn limits_per_client_needs_nothing() {
-    let output = example("breaker_limits_per_client").output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stdout = printed_by("breaker_limits_per_client");
     assert!(
         stdout.contains(r#"429  ratelimit: "5/minute burst 3";r=0;t=12"#),
         "{stdout}"

@@ -1,25 +1,10 @@
 //! Each example about pages runs and comes to what it says.
 
-use std::process::Command;
-
-/// What the example of this name prints.
-fn run(name: &str) -> String {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let target = test
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in target/<profile>/deps");
-    let output = Command::new(target.join("examples").join(name))
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use perfkit_examples::printed_by;
 
 #[test]
 fn a_total_is_counted_capped_or_unknown_and_nonsense_is_refused() {
-    let printed = run("paginate_offset_with_total");
+    let printed = printed_by("paginate_offset_with_total");
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), 7, "{printed}");
     assert!(lines[0].starts_with("41 to 60 of 95, "), "{printed}");
@@ -35,7 +20,7 @@ fn a_total_is_counted_capped_or_unknown_and_nonsense_is_refused() {
 
 #[test]
 fn following_the_links_shows_everything_once() {
-    let printed = run("paginate_cursor_api");
+    let printed = printed_by("paginate_cursor_api");
     let walk = "5 pages, 250 articles, 250 of them different\n";
     assert!(printed.starts_with(walk), "{printed}");
     assert!(printed.contains("forged: 400, "), "{printed}");
@@ -44,7 +29,7 @@ fn following_the_links_shows_everything_once() {
 
 #[test]
 fn an_export_that_was_killed_becomes_the_same_bytes() {
-    let printed = run("paginate_export_resumed");
+    let printed = printed_by("paginate_export_resumed");
     assert!(printed.starts_with("7000 rows are sound, "), "{printed}");
     let whole = "20000 rows, the same bytes as unbroken\n";
     assert!(printed.ends_with(whole), "{printed}");
@@ -52,7 +37,7 @@ fn an_export_that_was_killed_becomes_the_same_bytes() {
 
 #[test]
 fn three_levels_below_a_page_are_three_more_queries() {
-    let printed = run("paginate_relations");
+    let printed = printed_by("paginate_relations");
     let figures = "10 carriers, 100 flights, 200 seats: 4 queries\n";
     assert!(printed.ends_with(figures), "{printed}");
 }

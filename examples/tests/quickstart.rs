@@ -1,17 +1,13 @@
 //! What the quickstart says of bad input: one clear line, a failure, no panic.
 
+use perfkit_examples::example;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The quickstart that was built together with this test.
 fn quickstart() -> Command {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let target = test
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in target/<profile>/deps");
-    Command::new(target.join("examples/quickstart"))
+    example("quickstart")
 }
 
 fn data() -> PathBuf {
