@@ -12,6 +12,7 @@ mod blocking;
 #[cfg(feature = "rayon")]
 mod cpu;
 mod queue;
+mod shared;
 mod worker;
 
 pub use blocking::BlockingPool;

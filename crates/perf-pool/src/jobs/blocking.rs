@@ -1,7 +1,7 @@
-use super::queue::{JobFigures, Limits, Place, Queue, work};
+use super::queue::{JobFigures, Limits, Place, work};
+use super::shared::Shared;
 use crate::error::JobError;
-use perf_core::{Clock, Inspect, Registry, Sample, SystemClock};
-use std::borrow::Cow;
+use perf_core::{Clock, Registry, SystemClock};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,7 @@ use tokio::runtime::Handle;
 /// ```
 #[derive(Clone)]
 pub struct BlockingPool {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    name: String,
-    queue: Arc<Queue<()>>,
+    shared: Arc<Shared<()>>,
 }
 
 impl BlockingPool {
@@ -56,10 +51,7 @@ impl BlockingPool {
             queue_timeout,
         };
         Self {
-            shared: Arc::new(Shared {
-                name: "blocking".into(),
-                queue: Arc::new(Queue::new(limits, Arc::new(clock))),
-            }),
+            shared: Shared::new("blocking", "blocking_pool", limits, clock),
         }
     }
 
@@ -109,20 +101,6 @@ impl BlockingPool {
     /// Shows the pool in `registry` for as long as a handle of it lives.
     pub fn register(&self, registry: &Registry) {
         registry.register(&self.shared);
-    }
-}
-
-impl Inspect for Shared {
-    fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.name)
-    }
-
-    fn kind(&self) -> &'static str {
-        "blocking_pool"
-    }
-
-    fn samples(&self, samples: &mut Vec<Sample>) {
-        self.queue.samples(samples);
     }
 }
 

@@ -1,8 +1,8 @@
-use super::queue::{JobFigures, Limits, Place, Queue, work};
+use super::queue::{JobFigures, Limits, Place, work};
+use super::shared::Shared;
 use crate::error::JobError;
-use perf_core::{Clock, Inspect, Registry, Sample, SystemClock};
+use perf_core::{Clock, Registry, SystemClock};
 use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +25,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct CpuPool {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    name: String,
-    threads: ThreadPool,
-    queue: Arc<Queue<()>>,
+    shared: Arc<Shared<()>>,
+    threads: Arc<ThreadPool>,
 }
 
 impl CpuPool {
@@ -61,11 +56,8 @@ impl CpuPool {
             queue_timeout,
         };
         Self {
-            shared: Arc::new(Shared {
-                name: "cpu".into(),
-                threads,
-                queue: Arc::new(Queue::new(limits, Arc::new(clock))),
-            }),
+            shared: Shared::new("cpu", "cpu_pool", limits, clock),
+            threads: Arc::new(threads),
         }
     }
 
@@ -90,7 +82,7 @@ impl CpuPool {
         })?;
         if needs_worker {
             let place = Place::new(queue);
-            self.shared.threads.spawn(|| work(place));
+            self.threads.spawn(|| work(place));
         }
         ticket.outcome().await
     }
@@ -114,20 +106,6 @@ impl CpuPool {
     /// Shows the pool in `registry` for as long as a handle of it lives.
     pub fn register(&self, registry: &Registry) {
         registry.register(&self.shared);
-    }
-}
-
-impl Inspect for Shared {
-    fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.name)
-    }
-
-    fn kind(&self) -> &'static str {
-        "cpu_pool"
-    }
-
-    fn samples(&self, samples: &mut Vec<Sample>) {
-        self.queue.samples(samples);
     }
 }
 

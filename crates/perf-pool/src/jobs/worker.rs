@@ -1,7 +1,7 @@
-use super::queue::{JobFigures, Limits, Place, Queue};
+use super::queue::{JobFigures, Limits, Place};
+use super::shared::Shared;
 use crate::error::JobError;
-use perf_core::{Clock, Inspect, Registry, Sample, SystemClock};
-use std::borrow::Cow;
+use perf_core::{Clock, Registry, SystemClock};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,15 +31,10 @@ use tokio::runtime::Handle;
 /// ```
 #[derive(Clone)]
 pub struct WorkerPool {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Running>>,
 }
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-struct Shared {
-    name: String,
-    queue: Arc<Queue<Running>>,
-}
 
 impl WorkerPool {
     /// At most `workers` jobs run at a time, at least one, and at most `max_waiting` more wait, each at most
@@ -63,10 +58,7 @@ impl WorkerPool {
             queue_timeout,
         };
         Self {
-            shared: Arc::new(Shared {
-                name: "workers".into(),
-                queue: Arc::new(Queue::new(limits, Arc::new(clock))),
-            }),
+            shared: Shared::new("workers", "worker_pool", limits, clock),
         }
     }
 
@@ -130,20 +122,6 @@ async fn work(mut place: Place<Running>) {
         .await;
         let _contained = catch_unwind(AssertUnwindSafe(|| drop(job)));
         place.note_completed();
-    }
-}
-
-impl Inspect for Shared {
-    fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.name)
-    }
-
-    fn kind(&self) -> &'static str {
-        "worker_pool"
-    }
-
-    fn samples(&self, samples: &mut Vec<Sample>) {
-        self.queue.samples(samples);
     }
 }
 
