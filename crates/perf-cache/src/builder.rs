@@ -1,9 +1,12 @@
 use crate::bounds::{Key, Value};
+use crate::coherence::{Coherence, Coherent};
 use crate::expiry::Windows;
 use crate::far::{Far, FarTier};
+use crate::near::NearTier;
 use crate::shared::{Settings, Shared, TtlBy};
 use crate::store::{Capacity, LocalStore, QuickStore};
 use crate::time::Time;
+use crate::versions::Versions;
 use crate::{Cache, CacheError};
 use perf_core::{Clock, CoarseClock};
 use std::borrow::Cow;
@@ -55,6 +58,7 @@ pub struct CacheBuilder<K, V> {
     ttl_by: Option<TtlBy<K, V>>,
     absent_ttl: Option<TtlBy<K, V>>,
     far: Option<FarTier<K, V>>,
+    coherence: Option<Coherence<K>>,
     events: Vec<(Box<str>, Vec<Box<str>>)>,
 }
 
@@ -88,6 +92,7 @@ impl<K, V> CacheBuilder<K, V> {
             ttl_by: None,
             absent_ttl: None,
             far: None,
+            coherence: None,
             events: Vec::new(),
         }
     }
@@ -229,6 +234,12 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
+    /// Hears what other processes invalidate, and tells them.
+    pub fn coherence(mut self, coherence: Coherence<K>) -> Self {
+        self.coherence = Some(coherence);
+        self
+    }
+
     /// Tells time by `clock` instead of the [`CoarseClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.time = Some(Time::Given(Arc::new(clock)));
@@ -272,7 +283,8 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Setting`] names the setting that has no meaning.
+    /// [`CacheError::Setting`] names the setting that has no meaning. [`CacheError::NoRuntime`] where
+    /// [`coherence`](Self::coherence) is asked for outside a tokio runtime and none was given.
     pub fn build(self) -> Result<Cache<K, V>, CacheError> {
         self.build_in::<QuickStore<K, V>>()
     }
@@ -306,9 +318,22 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
         }
         let namespace = settings.name.to_string();
         let time = settings.time.clone();
-        let far = self.far.map(|tier| Far::new(tier, namespace, time));
-        let store = S::with_capacity(self.capacity);
-        Ok(Cache::new(Arc::new(Shared::new(settings, store, far))))
+        let far = self
+            .far
+            .map(|tier| Far::new(tier, &namespace, time.clone()));
+        let debts = far.as_ref().map(|far| Arc::clone(&far.debts));
+        let coherent = self.coherence.map(|coherence| {
+            let debts = debts.unwrap_or_default();
+            Arc::new(Coherent::new(coherence, &namespace, time, debts))
+        });
+        let versions = match (&far, &coherent) {
+            (Some(_), Some(_)) => Versions::for_entries(self.capacity.typical_entries()),
+            _ => Versions::none(),
+        };
+        let near = NearTier::new(S::with_capacity(self.capacity), versions);
+        let shared = Arc::new(Shared::new(settings, near, far, coherent));
+        shared.cohere()?;
+        Ok(Cache::new(shared))
     }
 }
 
@@ -372,7 +397,8 @@ impl<K, V> CacheBuilder<K, V> {
         let failed = checks.into_iter().find(|(fails, ..)| *fails);
         failed.map_or(Ok(()), |(_, setting, problem)| {
             Err(CacheError::Setting { setting, problem })
-        })
+        })?;
+        self.coherence.as_ref().map_or(Ok(()), Coherence::validate)
     }
 }
 

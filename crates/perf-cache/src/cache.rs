@@ -4,7 +4,7 @@ use crate::lookup::{Lookup, Source};
 use crate::shared::Shared;
 use crate::stats::CacheStats;
 use crate::store::{LocalStore, QuickStore};
-use crate::{Batch, CacheBuilder, CacheError, EntryPolicy, LoadError};
+use crate::{Batch, CacheBuilder, CacheError, EntryPolicy, LoadError, Receipt};
 use perf_core::{Health, Inspect, Registry, Sample};
 use std::borrow::{Borrow, Cow};
 use std::collections::{HashMap, HashSet};
@@ -323,8 +323,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have happened. Without a far tier it is ready at the first poll.
-    pub async fn insert(&self, key: K, value: V) -> Result<(), CacheError> {
+    /// It may or may not have happened. Alone in its process it is ready at the first poll.
+    pub async fn insert(&self, key: K, value: V) -> Result<Receipt, CacheError> {
         self.insert_with(key, value, EntryPolicy::new()).await
     }
 
@@ -343,7 +343,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         key: K,
         value: V,
         policy: EntryPolicy,
-    ) -> Result<(), CacheError> {
+    ) -> Result<Receipt, CacheError> {
         self.shared.insert(key, value, policy).await
     }
 
@@ -359,8 +359,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have happened. Without a far tier it is ready at the first poll.
-    pub async fn invalidate<Q>(&self, key: &Q) -> Result<(), CacheError>
+    /// It may or may not have happened. Alone in its process it is ready at the first poll.
+    pub async fn invalidate<Q>(&self, key: &Q) -> Result<Receipt, CacheError>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + Sync + ?Sized,
@@ -377,8 +377,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have happened. Without a far tier it is ready at the first poll.
-    pub async fn invalidate_tag(&self, tag: &str) -> Result<(), CacheError> {
+    /// It may or may not have happened. Alone in its process it is ready at the first poll.
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<Receipt, CacheError> {
         self.invalidate_tags([tag]).await
     }
 
@@ -391,8 +391,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have happened. Without a far tier it is ready at the first poll.
-    pub async fn invalidate_tags<I>(&self, tags: I) -> Result<(), CacheError>
+    /// It may or may not have happened. Alone in its process it is ready at the first poll.
+    pub async fn invalidate_tags<I>(&self, tags: I) -> Result<Receipt, CacheError>
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
@@ -409,12 +409,14 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have happened. Without a far tier it is ready at the first poll.
-    pub async fn clear(&self) -> Result<(), CacheError> {
+    /// It may or may not have happened. Alone in its process it is ready at the first poll.
+    pub async fn clear(&self) -> Result<Receipt, CacheError> {
         self.shared.clear().await
     }
 
-    /// Refuses further writes and loads, waits for the loads that run, and forgets everything.
+    /// Refuses further writes and loads, waits for the loads that run, and forgets everything. What other
+    /// processes have not been told is told them first, if that takes no longer than the window of
+    /// [`Coherence`](crate::Coherence).
     ///
     /// # Cancel safety
     ///

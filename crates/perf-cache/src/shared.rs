@@ -1,4 +1,5 @@
 use crate::bounds::{Key, Value};
+use crate::coherence::{Coherent, Crew, listen, revalidate, send};
 use crate::expiry::{Expiry, Windows};
 use crate::far::Far;
 use crate::near::NearTier;
@@ -7,6 +8,7 @@ use crate::store::{Displaced, LocalStore};
 use crate::tags::Slotting;
 use crate::time::Time;
 use crate::{CacheError, CancelPolicy};
+use parking_lot::Mutex;
 use perf_core::{Health, Inspect, Sample};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +24,9 @@ pub(crate) struct Shared<K, V, S> {
     pub(crate) near: NearTier<K, V, S>,
     pub(crate) slotting: Slotting,
     pub(crate) far: Option<Far<K, V>>,
+    pub(crate) coherent: Option<Arc<Coherent<K>>>,
+    /// The tasks of coherence, which end with the cache.
+    crew: Mutex<Crew>,
     pub(crate) counters: Counters,
     /// How many loads run, overtaken ones included.
     running: watch::Sender<u64>,
@@ -48,16 +53,40 @@ pub(crate) struct Settings<K, V> {
 pub(crate) type TtlBy<K, V> = Arc<dyn Fn(&K, &V) -> Option<Duration> + Send + Sync>;
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
-    pub(crate) fn new(settings: Settings<K, V>, store: S, far: Option<Far<K, V>>) -> Self {
+    pub(crate) fn new(
+        settings: Settings<K, V>,
+        near: NearTier<K, V, S>,
+        far: Option<Far<K, V>>,
+        coherent: Option<Arc<Coherent<K>>>,
+    ) -> Self {
         Self {
-            near: NearTier::new(store),
+            near,
             settings,
             slotting: Slotting::new(),
             far,
+            coherent,
+            crew: Mutex::default(),
             counters: Counters::new(),
             running: watch::Sender::new(0),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// Starts the tasks of coherence, if there is any.
+    pub(crate) fn cohere(self: &Arc<Self>) -> Result<(), CacheError> {
+        let Some(coherent) = &self.coherent else {
+            return Ok(());
+        };
+        let runtime = self.runtime()?;
+        let with = || (Arc::clone(coherent), Arc::downgrade(self));
+        let mut crew = self.crew.lock();
+        let (own, shared) = with();
+        crew.hire(&runtime, listen(own, shared));
+        let (own, shared) = with();
+        crew.hire(&runtime, send(own, shared));
+        let (own, shared) = with();
+        crew.hire(&runtime, revalidate(own, shared));
+        Ok(())
     }
 
     pub(crate) fn ensure_open(&self) -> Result<(), CacheError> {
@@ -90,6 +119,10 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         let mut running = self.running.subscribe();
         // The sender lives as long as `self`, so the wait ends with the loads and never with an error.
         drop(running.wait_for(|&running| running == 0).await);
+        if let Some(coherent) = &self.coherent {
+            coherent.close().await;
+        }
+        *self.crew.lock() = Crew::default();
         self.near.clear();
     }
 
@@ -139,12 +172,26 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         }
     }
 
+    pub(crate) fn count_displaced_by(&self, displaced: Option<Displaced<K, V>>) {
+        if let Some(displaced) = displaced {
+            self.count_displaced(&displaced);
+        }
+    }
+
     pub(crate) fn stats(&self) -> CacheStats {
         let far = |counter: fn(&Far<K, V>) -> &AtomicU64| {
             let far = self.far.as_ref();
             far.map_or(0, |far| counter(far).load(Ordering::Relaxed))
         };
+        let coherent = |counter: fn(&Coherent<K>) -> u64| {
+            let coherent = self.coherent.as_ref();
+            coherent.map_or(0, |coherent| counter(coherent))
+        };
         CacheStats {
+            doubts: coherent(|own| own.doubts.load(Ordering::Relaxed)),
+            confirmations: coherent(|own| own.confirmed.load(Ordering::Relaxed)),
+            messages_unreadable: coherent(|own| own.unreadable.load(Ordering::Relaxed)),
+            queued_invalidations: coherent(|own| own.outbox.len()),
             far_hits: far(|far| &far.hits),
             far_misses: far(|far| &far.misses),
             far_failures: far(|far| &far.failures),
@@ -169,6 +216,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Inspect for Shared<K, V, S> {
     fn health(&self) -> Health {
         if self.far.as_ref().is_some_and(Far::is_cooling) {
             return Health::Degraded("the far tier does not answer".into());
+        }
+        if self.coherent.as_ref().is_some_and(|own| own.is_troubled()) {
+            return Health::Degraded("other processes may not be heard".into());
         }
         Health::Healthy
     }

@@ -13,7 +13,7 @@ mod memory;
 mod moka;
 mod quick;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod remote;
 
 #[cfg(feature = "moka")]

@@ -105,7 +105,7 @@ impl<S: PageSource> Cached<S> {
     {
         self.counted.totals.clear().await.map_err(unreachable)?;
         self.pages.clear().await.map_err(unreachable)?;
-        self.records.clear().await.map_err(unreachable)
+        self.records.clear().await.map(drop).map_err(unreachable)
     }
 }
 
