@@ -34,7 +34,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct NearTier<K, V, S> {
     store: S,
-    fence: Fence,
+    pub(crate) fence: Fence,
     flights: Flights<K, V>,
     value: PhantomData<fn() -> V>,
 }
@@ -98,7 +98,11 @@ where
     }
 
     /// The entry of `key`, fresh or not, unless it was invalidated.
-    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+    pub(crate) fn kept<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let entry = self.store.peek(key)?;
         entry.is_admitted(&self.fence).then_some(entry)
     }

@@ -17,6 +17,7 @@ mod orders;
 mod outages;
 mod panics;
 mod processes;
+mod refresh;
 mod runtimes;
 mod settings;
 mod single_flight;
