@@ -10,6 +10,7 @@ mod engines;
 mod expiry;
 mod far;
 mod far_store;
+mod http;
 mod inspect;
 mod macros;
 mod near_hit;
