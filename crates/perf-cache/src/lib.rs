@@ -16,6 +16,8 @@ mod expiry;
 mod far;
 mod fence;
 mod flight;
+#[cfg(feature = "http")]
+pub mod http;
 mod load;
 mod lookup;
 #[cfg(feature = "macros")]
