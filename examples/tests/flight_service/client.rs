@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// After this, nobody waits for an answer any more.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// After this, nobody waits for an answer any more, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -46,6 +46,7 @@ pub(crate) struct Ask {
     address: SocketAddr,
     request: hyper::http::request::Builder,
     body: String,
+    patience: Duration,
 }
 
 pub(crate) fn ask(address: SocketAddr, method: Method, path: &str) -> Ask {
@@ -57,6 +58,7 @@ pub(crate) fn ask(address: SocketAddr, method: Method, path: &str) -> Ask {
         address,
         request,
         body: String::new(),
+        patience: PATIENCE,
     }
 }
 
@@ -75,9 +77,14 @@ impl Ask {
         self.header(CONTENT_TYPE.as_str(), "application/json")
     }
 
-    /// The answer; an error if there is none within ten seconds.
+    pub(crate) fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The answer; an error if there is none in time.
     pub(crate) async fn send(self) -> io::Result<Answer> {
-        let address = self.address;
+        let (address, patience) = (self.address, self.patience);
         let request = self.request.body(Full::new(Bytes::from(self.body)));
         let exchange = async {
             let stream = TcpStream::connect(address).await?;
@@ -94,7 +101,7 @@ impl Ask {
                 body: body.to_bytes(),
             })
         };
-        tokio::time::timeout(PATIENCE, exchange).await?
+        tokio::time::timeout(patience, exchange).await?
     }
 
     pub(crate) async fn answer(self) -> Answer {

@@ -20,6 +20,8 @@ const READERS: usize = 4;
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(15);
 const IMPORTED: usize = 20;
+/// How long a client waits before it asks again, elsewhere.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all clients share.
 struct Shared {
@@ -188,7 +190,8 @@ impl Shared {
         let mut answer = Err(io::ErrorKind::ConnectionRefused.into());
         for next in 0..INSTANCES {
             let index = (first + next) % INSTANCES;
-            answer = self.told(ask(self.addresses[index])).await;
+            let ask = ask(self.addresses[index]).within(PATIENCE);
+            answer = self.told(ask).await;
             if !matches!(&answer, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused) {
                 break;
             }
@@ -299,7 +302,7 @@ async fn hammer(shared: Arc<Shared>) {
         if shared.is_over() {
             return;
         }
-        let ping = get(shared.addresses[round % INSTANCES], "/ping");
+        let ping = get(shared.addresses[round % INSTANCES], "/ping").within(PATIENCE);
         let answer = ping.header("x-api-key", "hammer").send().await;
         shared.calls.fetch_add(1, Relaxed);
         if answer.is_ok_and(|answer| answer.status == StatusCode::OK) {

@@ -30,16 +30,15 @@ impl<'l> Phases<'l> {
         SystemClock.sleep(length).await;
         let outcomes = self.load.outcomes();
         let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.failed).collect();
-        let last = failed
-            .last()
-            .map_or(Duration::ZERO, |outcome| outcome.at.since(began));
+        let last = failed.last().map(|outcome| outcome.at.since(began));
+        let last = last.map_or_else(|| "-".to_owned(), |last| format!("{last:.2?}"));
         let rate = 100.0 * failed.len() as f64 / outcomes.len().max(1) as f64;
         println!(
             "{name:<24}{:>10}{:>10}{:>11.1}%{:>18}",
             outcomes.len(),
             failed.len(),
             rate,
-            format!("{last:.2?}")
+            last
         );
     }
 }
