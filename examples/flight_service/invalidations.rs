@@ -77,7 +77,7 @@ impl Invalidations {
                 tracing::error!(%error, "an invalidation is lost");
                 true
             }
-            Ok(()) => true,
+            Ok(_) => true,
         }
     }
 
