@@ -22,6 +22,7 @@ use crate::report::Upserted;
 use crate::row::BulkRow;
 use failure::Failed;
 use sqlx::postgres::PgRow;
+use sqlx::postgres::types::Oid;
 use sqlx::{PgConnection, Postgres};
 use way::Way;
 
@@ -34,7 +35,7 @@ pub struct Session {
     writing: bool,
     known: Option<describe::Known>,
     /// Where ids come from.
-    sequence: Option<String>,
+    sequence: Option<Oid>,
 }
 
 impl super::sealed::Sealed for Postgres {}
