@@ -1,4 +1,4 @@
-//! The code of the book's chapters that belong to no crate, as doc tests.
+//! The code of the chapters whose crates do not compile it themselves, as doc tests.
 
 #[doc = include_str!("../../docs/guide/start.md")]
 struct Start;
@@ -8,3 +8,12 @@ struct AntiPatterns;
 
 #[doc = include_str!("../../docs/guide/migration.md")]
 struct Migration;
+
+#[doc = include_str!("../../docs/guide/bulk.md")]
+struct Bulk;
+
+#[doc = include_str!("../../docs/guide/cache.md")]
+struct Cache;
+
+#[doc = include_str!("../../docs/guide/profile.md")]
+struct Profile;
