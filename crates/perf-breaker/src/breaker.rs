@@ -1,5 +1,6 @@
 //! The circuit breaker: a handle over a state machine in one atomic word.
 
+mod admission;
 mod builder;
 mod call;
 mod classify;

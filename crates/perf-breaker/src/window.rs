@@ -21,9 +21,6 @@ pub(crate) use time::TimeWindow;
 /// Which stretch of a breaker's life a word or a permit belongs to; below 2²⁰.
 ///
 /// Equal only after exactly a multiple of 1,048,576 changes of state.
-///
-/// Half a word, so that a permit's part of a call fits two registers: passed through memory, it would cost as
-/// much as the rest of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(pub(crate) u32);
 

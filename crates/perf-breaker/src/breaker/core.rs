@@ -1,4 +1,5 @@
-use super::machine::{Admission, Machine, Refusal, Transition, Verdict};
+use super::admission::Admission;
+use super::machine::{Machine, Refusal, Transition, Verdict};
 use super::tuning::Limits;
 use super::{Hold, State};
 use crate::error::Rejection;
@@ -45,7 +46,7 @@ impl Time {
     }
 }
 
-/// An admission and the time at which it was given; two words.
+/// An admission and the time at which it was given: two numbers, for two registers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     pub(super) admission: Admission,
@@ -56,7 +57,7 @@ impl Core {
     #[inline]
     pub(super) fn admit(&self) -> Result<Pass, Rejection> {
         match self.machine.calm() {
-            Some(generation) => Ok(self.pass(Admission::Counted(generation))),
+            Some(generation) => Ok(self.pass(Admission::counted(generation))),
             None => self.admit_with_care(),
         }
     }

@@ -4,6 +4,7 @@
 //! to begin a generation. Whatever else is written carries the generation, so an exchange that comes
 //! late fails or writes what nobody reads. Time and randomness are arguments.
 
+use super::admission::{Admission, Purpose};
 use super::lease::Lease;
 use super::rules::Reason;
 use super::streak::Streak;
@@ -41,17 +42,6 @@ impl Probes {
 }
 
 const LONGEST_DOUBLED: Duration = Duration::from_secs(3600);
-
-/// What a permit was given for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// The call enters the window of its generation.
-    Counted(Generation),
-    /// The call is a probe of its generation.
-    Probe(Generation),
-    /// Nobody asks how the call ends.
-    Unrecorded,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -114,12 +104,10 @@ impl Machine {
     /// Whether the success of a call would change nothing, so that there is nothing to take note of.
     #[inline]
     pub(super) fn is_unmoved_by_success(&self, admission: Admission) -> bool {
-        match admission {
-            Admission::Counted(generation) => {
-                self.window.is_full_of_good_calls(generation) && self.streak.is_empty(generation)
-            }
-            Admission::Probe(_) | Admission::Unrecorded => false,
-        }
+        let generation = admission.generation();
+        admission.purpose() == Purpose::Counted
+            && self.window.is_full_of_good_calls(generation)
+            && self.streak.is_empty(generation)
     }
 
     /// The refusal of a breaker whose open time is not over: what everybody gets while the callee is down.
@@ -154,7 +142,7 @@ impl Machine {
                 Step::Begin(next, reason, now) if self.exchange(word, next) => {
                     self.renew_lease(next, now);
                     changed(transition(word, next, reason, Duration::ZERO));
-                    return Ok(Admission::Probe(next.generation()));
+                    return Ok(Admission::new(Purpose::Probe, next.generation()));
                 }
                 Step::Write(next, admission) if self.exchange(word, next) => {
                     return Ok(admission);
@@ -174,21 +162,20 @@ impl Machine {
         now: impl Fn() -> Moment,
         random: impl Fn() -> f64,
     ) -> Option<Transition> {
-        match (admission, verdict) {
-            (Admission::Counted(generation), Verdict::Counted(trace)) => {
+        let generation = admission.generation();
+        match (admission.purpose(), verdict) {
+            (Purpose::Counted, Verdict::Counted(trace)) => {
                 let reason = self.record(generation, trace, &now)?;
                 let open_for = self.tuner.all().open_time.draw(0, random());
                 self.trip(generation, reason, open_for, now())
             }
-            (Admission::Counted(generation), Verdict::OpenFor(open_for)) => {
+            (Purpose::Counted, Verdict::OpenFor(open_for)) => {
                 self.record(generation, Trace::FAILED, &now);
                 let open_for = self.tuner.all().open_time.grant(open_for);
                 self.trip(generation, Reason::Requested, open_for, now())
             }
-            (Admission::Probe(generation), _) => {
-                self.settle_probe(generation, verdict, now, random)
-            }
-            (Admission::Counted(_), Verdict::Ignored) | (Admission::Unrecorded, _) => None,
+            (Purpose::Probe, _) => self.settle_probe(generation, verdict, now, random),
+            (Purpose::Counted, Verdict::Ignored) | (Purpose::Unrecorded, _) => None,
         }
     }
 
@@ -221,7 +208,7 @@ impl Machine {
     }
 
     fn readmit(&self, word: Word, now: Moment, random: f64) -> Step {
-        let admission = Admission::Counted(word.generation());
+        let admission = Admission::counted(word.generation());
         if word.payload() == 0 {
             return Step::Done(Ok(admission));
         }
@@ -256,7 +243,7 @@ impl Machine {
             // Before the probe is given out: whoever then finds all of them out finds its lease too.
             self.renew_lease(word, now);
             let next = word.with_payload(tally.with_another().pack());
-            return Step::Write(next, Admission::Probe(word.generation()));
+            return Step::Write(next, Admission::new(Purpose::Probe, word.generation()));
         }
         let full = probes.lease_after(tally.hung);
         let left = self.lease.left(word.generation(), full, now);
@@ -272,8 +259,8 @@ impl Machine {
     fn admit_held(&self, word: Word) -> Step {
         Step::Done(match Hold::from_payload(word.payload()) {
             Hold::Open => Err(refusal(word, self.tuner.all().open_time.base)),
-            Hold::Closed | Hold::MetricsOnly => Ok(Admission::Counted(word.generation())),
-            Hold::Disabled => Ok(Admission::Unrecorded),
+            Hold::Closed | Hold::MetricsOnly => Ok(Admission::counted(word.generation())),
+            Hold::Disabled => Ok(Admission::new(Purpose::Unrecorded, word.generation())),
         })
     }
 
