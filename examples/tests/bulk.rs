@@ -30,3 +30,12 @@ fn a_killed_worker_loses_no_booking_and_makes_none_twice() {
     let printed = printed_by("bulk_two_processes");
     assert!(printed.contains("60 bookings of 60 seats"), "{printed}");
 }
+
+#[test]
+fn what_recurs_is_made_once_each_time() {
+    let printed = printed_by("bulk_recurring");
+    let (_, came) = printed.split_once("due in ").unwrap();
+    let (_, came) = came.split_once('\n').unwrap();
+    let (times, reports) = came.split_once(" times came, ").unwrap();
+    assert_eq!(reports.split(' ').next(), Some(times), "{printed}");
+}
