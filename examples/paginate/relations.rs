@@ -8,7 +8,9 @@
 //! ```
 
 use async_trait::async_trait;
-use perfkit::paginate::{Loader, PageQuery, Paginator, Resource, Runner, Signed, SqlSource};
+use perfkit::paginate::{
+    EachRow, Loader, PageQuery, Paginator, Resource, Runner, Signed, SqlSource,
+};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqlitePool};
 use std::sync::Arc;
@@ -58,9 +60,14 @@ struct Counting {
 
 #[async_trait]
 impl Runner<Sqlite> for Counting {
-    async fn run(&self, sql: Arc<str>, arguments: SqliteArguments) -> sqlx::Result<Vec<SqliteRow>> {
+    async fn run(
+        &self,
+        sql: Arc<str>,
+        arguments: SqliteArguments,
+        each: EachRow<'_, SqliteRow>,
+    ) -> sqlx::Result<()> {
         self.queries.fetch_add(1, Relaxed);
-        self.pool.run(sql, arguments).await
+        self.pool.run(sql, arguments, each).await
     }
 }
 

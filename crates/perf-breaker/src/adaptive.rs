@@ -21,6 +21,7 @@ mod vegas;
 
 use crate::breaker::{AnyError, Classify, Outcome};
 use crate::error::GuardError;
+use crate::holder::Holder;
 use crate::name::Name;
 use crate::overload::{Overload, OverloadCause};
 use crate::seats::Seats;
@@ -148,11 +149,7 @@ impl<P: LimitPolicy, K: Clock> AdaptiveLimit<P, K> {
     {
         let slot = self.admit()?;
         let result = future.await;
-        match classify.classify(&result) {
-            Outcome::Success => slot.finish(),
-            Outcome::Failure | Outcome::OpenFor(_) => slot.fail(),
-            Outcome::Ignore => slot.ignore(),
-        }
+        slot.tell(classify.classify(&result));
         result.map_err(GuardError::Inner)
     }
 
@@ -162,23 +159,16 @@ impl<P: LimitPolicy, K: Clock> AdaptiveLimit<P, K> {
     ///
     /// An [`Overload`] if the limit is reached.
     pub fn admit(&self) -> Result<Slot<'_, P, K>, Overload> {
-        let shared = &*self.shared;
-        match shared.seats.take(shared.limit.load(Relaxed)) {
-            Some(under_way) => Ok(Slot {
-                shared,
-                under_way,
-                started: shared.clock.now(),
-                end: End::Failed,
-            }),
-            None => {
-                shared.refused.fetch_add(1, Relaxed);
-                Err(Overload {
-                    name: shared.name.clone(),
-                    cause: OverloadCause::LimitReached,
-                    retry_after: Duration::from_nanos(shared.last.load(Relaxed)),
-                })
-            }
-        }
+        Slot::take(Holder::Borrowed(&self.shared))
+    }
+
+    /// As [`admit`](Self::admit), and borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_owned(&self) -> Result<Slot<'static, P, K>, Overload> {
+        Slot::take(Holder::Owned(Arc::clone(&self.shared)))
     }
 
     /// How many calls may be under way now.
@@ -209,13 +199,40 @@ enum End {
 /// One of the calls that may be under way. Dropped without a word, its call has failed.
 #[must_use = "a slot that is dropped counts as a call that failed"]
 pub struct Slot<'l, P: LimitPolicy = Gradient, K: Clock = SystemClock> {
-    shared: &'l Shared<P, K>,
+    shared: Holder<'l, Shared<P, K>>,
     under_way: u64,
     started: Moment,
     end: End,
 }
 
-impl<P: LimitPolicy, K: Clock> Slot<'_, P, K> {
+impl<'l, P: LimitPolicy, K: Clock> Slot<'l, P, K> {
+    fn take(shared: Holder<'l, Shared<P, K>>) -> Result<Self, Overload> {
+        match shared.seats.take(shared.limit.load(Relaxed)) {
+            Some(under_way) => Ok(Self {
+                under_way,
+                started: shared.clock.now(),
+                end: End::Failed,
+                shared,
+            }),
+            None => {
+                shared.refused.fetch_add(1, Relaxed);
+                Err(Overload {
+                    name: shared.name.clone(),
+                    cause: OverloadCause::LimitReached,
+                    retry_after: Duration::from_nanos(shared.last.load(Relaxed)),
+                })
+            }
+        }
+    }
+
+    pub(crate) fn tell(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => self.finish(),
+            Outcome::Failure | Outcome::OpenFor(_) => self.fail(),
+            Outcome::Ignore => self.ignore(),
+        }
+    }
+
     /// The call worked.
     pub fn finish(mut self) {
         self.end = End::Worked;
@@ -234,7 +251,7 @@ impl<P: LimitPolicy, K: Clock> Slot<'_, P, K> {
 
 impl<P: LimitPolicy, K: Clock> Drop for Slot<'_, P, K> {
     fn drop(&mut self) {
-        let shared = self.shared;
+        let shared = &*self.shared;
         if self.end != End::Ignored {
             let taken = shared.clock.now().since(self.started);
             let sample = CallSample {

@@ -17,6 +17,7 @@ mod memory;
 mod redis;
 
 use crate::breaker::{CircuitBreaker, Hold, Outcome, State};
+use crate::check;
 use crate::error::{ConfigError, StoreError};
 use async_trait::async_trait;
 use perf_core::{Clock, Moment, SystemClock};
@@ -158,6 +159,8 @@ pub struct FleetMember<C = crate::breaker::AnyError> {
 
 /// So many missed exchanges make a member gone.
 const PATIENCE: u32 = 4;
+/// The store counts in milliseconds.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a breaker stays open that is to probe at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
@@ -185,27 +188,27 @@ impl<C> FleetMember<C> {
     ///
     /// [`ConfigError::Rate`] for another share.
     pub fn with_quorum(mut self, share: f64) -> Result<Self, ConfigError> {
-        if share > 0.0 && share <= 1.0 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the share is between 0 and 1"
-            )]
-            let thousandths = (share * 1_000.0).ceil() as u32;
-            self.quorum = thousandths;
-            return Ok(self);
-        }
-        Err(ConfigError::Rate {
-            setting: "quorum",
-            value: share,
-        })
+        check::share("quorum", share)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the share is between 0 and 1"
+        )]
+        let thousandths = (share * 1_000.0).ceil() as u32;
+        self.quorum = thousandths;
+        Ok(self)
     }
 
-    /// Exchanges word so often. A member that misses four times counts as gone. All members use the same.
-    #[must_use]
-    pub const fn with_interval(mut self, interval: Duration) -> Self {
+    /// Exchanges word so often, every millisecond to every year. A member that misses four times counts as
+    /// gone. All members use the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Span`] for another interval.
+    pub fn with_interval(mut self, interval: Duration) -> Result<Self, ConfigError> {
+        check::span("fleet interval", interval, SHORTEST_INTERVAL)?;
         self.interval = interval;
-        self
+        Ok(self)
     }
 
     /// Reads time from `clock`.

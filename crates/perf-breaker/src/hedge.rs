@@ -7,21 +7,23 @@
 //!
 //! Source: Jeffrey Dean and Luiz André Barroso, *The Tail at Scale*, 2013.
 
+mod call;
 mod late;
 
 use crate::budget::RetryBudget;
 use crate::check;
 use crate::error::ConfigError;
+use crate::guard::MakeCall;
+use crate::holder::Holder;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use late::Lateness;
-use perf_core::clock::Sleep;
-use perf_core::{Clock, RetryBudget as _, SystemClock};
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use perf_core::{Clock, SystemClock};
+use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
+
+pub use call::HedgeCall;
 
 /// Asks a second time when the first answer is late. Clones share what they have learnt.
 ///
@@ -174,29 +176,25 @@ impl<K: Clock> Hedge<K> {
     /// # Cancel safety
     ///
     /// Dropping the future drops the calls under way.
-    pub async fn call<T, E, F>(&self, mut make: impl FnMut() -> F) -> Result<T, E>
+    pub fn call<T, E, M>(&self, make: M) -> HedgeCall<'_, M, K>
     where
-        F: Future<Output = Result<T, E>>,
+        M: MakeCall,
+        M::Future: Future<Output = Result<T, E>>,
     {
-        let shared = &self.shared;
-        shared.budget.deposit();
-        let _watch = Watch {
-            shared,
-            started: shared.clock.now(),
-        };
-        let mut first = pin!(make());
-        if let Some(result) = self.unless_late(first.as_mut()).await {
-            return result;
-        }
-        if !shared.budget.withdraw() {
-            return first.await;
-        }
-        shared.hedged.fetch_add(1, Relaxed);
-        let (result, winner) = race(first, pin!(make())).await;
-        if winner == Racer::Second && result.is_ok() {
-            shared.won.fetch_add(1, Relaxed);
-        }
-        result
+        HedgeCall::new(Holder::Borrowed(&self.shared), make)
+    }
+
+    /// As [`call`](Self::call), and borrows nothing, so that the call can be spawned.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub fn call_owned<T, E, M>(&self, make: M) -> HedgeCall<'static, M, K>
+    where
+        M: MakeCall,
+        M::Future: Future<Output = Result<T, E>>,
+    {
+        HedgeCall::new(Holder::Owned(Arc::clone(&self.shared)), make)
     }
 
     /// After what time a call is late now; `None` while too few have been watched.
@@ -215,81 +213,6 @@ impl<K: Clock> Hedge<K> {
     #[must_use]
     pub fn won(&self) -> u64 {
         self.shared.won.load(Relaxed)
-    }
-
-    /// The call's result, or `None` as soon as it is late.
-    async fn unless_late<F: Future>(&self, mut call: Pin<&mut F>) -> Option<F::Output> {
-        let mut alarm: Option<Sleep> = None;
-        poll_fn(|context| {
-            if let Poll::Ready(result) = call.as_mut().poll(context) {
-                return Poll::Ready(Some(result));
-            }
-            let Some(delay) = self.delay() else {
-                return Poll::Pending;
-            };
-            let alarm = alarm.get_or_insert_with(|| self.shared.clock.sleep(delay));
-            alarm.as_mut().poll(context).map(|()| None)
-        })
-        .await
-    }
-}
-
-/// Takes the first call's time when the whole has ended, even if its own end was not waited for: a time
-/// that was cut short says at least that much, and to leave it out would make late calls invisible.
-struct Watch<'h, K: Clock> {
-    shared: &'h Shared<K>,
-    started: perf_core::Moment,
-}
-
-impl<K: Clock> Drop for Watch<'_, K> {
-    fn drop(&mut self) {
-        let taken = self.shared.clock.now().since(self.started);
-        self.shared.lateness.watch(taken);
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Racer {
-    First,
-    Second,
-}
-
-/// The first success, or the last failure.
-async fn race<T, E, F>(mut first: Pin<&mut F>, mut second: Pin<&mut F>) -> (Result<T, E>, Racer)
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let (mut first_runs, mut second_runs) = (true, true);
-    poll_fn(move |context| {
-        let mut ask = |call: &mut Pin<&mut F>, runs: &mut bool, other_runs: bool| {
-            let result = poll_running(call, runs, context)?;
-            (result.is_ok() || !other_runs).then_some(result)
-        };
-        if let Some(result) = ask(&mut first, &mut first_runs, second_runs) {
-            return Poll::Ready((result, Racer::First));
-        }
-        match ask(&mut second, &mut second_runs, first_runs) {
-            Some(result) => Poll::Ready((result, Racer::Second)),
-            None => Poll::Pending,
-        }
-    })
-    .await
-}
-
-fn poll_running<F: Future>(
-    call: &mut Pin<&mut F>,
-    runs: &mut bool,
-    context: &mut Context<'_>,
-) -> Option<F::Output> {
-    if !*runs {
-        return None;
-    }
-    match call.as_mut().poll(context) {
-        Poll::Ready(result) => {
-            *runs = false;
-            Some(result)
-        }
-        Poll::Pending => None,
     }
 }
 

@@ -1,8 +1,10 @@
-//! The breaker, the bulkhead and the guard as tower layers.
+//! The breaker, the bulkhead, the guard and its relatives as tower layers.
 
 mod bulkhead;
 mod guard;
+mod hedge;
 mod oneshot;
+mod shed;
 
 use crate::breaker::{AnyError, Call, CircuitBreaker, Classify};
 use crate::error::{GuardError, Rejection};
@@ -15,7 +17,9 @@ use tower_service::Service;
 
 pub use bulkhead::{BulkheadLayer, BulkheadService};
 pub use guard::{CloneRequest, GuardLayer, GuardService, Replay, Replayed};
+pub use hedge::{HedgeLayer, HedgeService};
 pub use oneshot::Oneshot;
+pub use shed::{AdaptiveLimitLayer, AdaptiveLimitService, ThrottleLayer, ThrottleService};
 
 /// Puts a [`CircuitBreaker`] before a service.
 ///

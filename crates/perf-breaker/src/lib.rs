@@ -67,6 +67,8 @@ mod holder;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "tower")]
+mod judged;
+#[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tower")]
 mod limit_layer;
@@ -104,11 +106,14 @@ pub use error::{ConfigError, GuardError, Rejection, StoreError};
 pub use fleet::RedisFleet;
 pub use fleet::{FleetMember, FleetReport, FleetStore, FleetView, MemoryFleet, Vote};
 pub use guard::{Fallback, Guard, GuardBuilder, GuardCall, MakeCall, NoFallback};
-pub use hedge::{Hedge, HedgeBuilder};
+pub use hedge::{Hedge, HedgeBuilder, HedgeCall};
+#[cfg(feature = "tower")]
+pub use judged::JudgedCall;
 #[cfg(feature = "tower")]
 pub use layer::{
-    BulkheadLayer, BulkheadService, CircuitBreakerLayer, CircuitBreakerService, CloneRequest,
-    GuardLayer, GuardService, Oneshot, Replay, Replayed, ResponseFuture,
+    AdaptiveLimitLayer, AdaptiveLimitService, BulkheadLayer, BulkheadService, CircuitBreakerLayer,
+    CircuitBreakerService, CloneRequest, GuardLayer, GuardService, HedgeLayer, HedgeService,
+    Oneshot, Replay, Replayed, ResponseFuture, ThrottleLayer, ThrottleService,
 };
 #[cfg(feature = "tower")]
 pub use limit_layer::{RateLimitFuture, RateLimitLayer, RateLimitService};

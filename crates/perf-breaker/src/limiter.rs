@@ -103,6 +103,12 @@ impl<K: Clock> RateLimiter<K> {
         self.figures.note(self.take_behind_line(1))
     }
 
+    /// As [`check`](Self::check), for who goes on to wait when it is denied: that is no denial yet.
+    #[inline]
+    pub(crate) fn check_before_waiting(&self) -> Decision {
+        self.take_behind_line(1)
+    }
+
     /// Takes `cost` calls from the quota at once, or nothing if it denies them. A cost of 0 only looks.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 use crate::breaker::{AnyError, Classify, Outcome};
 use crate::check;
 use crate::error::{ConfigError, GuardError};
+use crate::holder::Holder;
 use crate::name::Name;
 use crate::overload::{Overload, OverloadCause};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
@@ -205,11 +206,7 @@ impl<K: Clock> Throttle<K> {
     {
         let allowance = self.admit()?;
         let result = future.await;
-        match classify.classify(&result) {
-            Outcome::Success => allowance.accepted(),
-            Outcome::Failure | Outcome::OpenFor(_) => allowance.not_accepted(),
-            Outcome::Ignore => allowance.ignore(),
-        }
+        allowance.tell(classify.classify(&result));
         result.map_err(GuardError::Inner)
     }
 
@@ -228,22 +225,18 @@ impl<K: Clock> Throttle<K> {
     ///
     /// As [`admit`](Self::admit).
     pub fn admit_if(&self, random: f64) -> Result<Allowance<'_, K>, Overload> {
-        let shared = &*self.shared;
-        let now = shared.time.now();
-        if random < shared.refusal_probability(now) {
-            shared.count(&shared.requests, now);
-            shared.refused.fetch_add(1, Relaxed);
-            return Err(Overload {
-                name: shared.name.clone(),
-                cause: OverloadCause::Throttled,
-                retry_after: shared.bucket,
-            });
-        }
-        Ok(Allowance {
-            shared,
-            started: now,
-            is_open: true,
-        })
+        self.shared.admit_if(random)?;
+        Ok(Allowance::begin(Holder::Borrowed(&self.shared)))
+    }
+
+    /// As [`admit`](Self::admit), and borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_owned(&self) -> Result<Allowance<'static, K>, Overload> {
+        self.shared.admit_if(fastrand::f64())?;
+        Ok(Allowance::begin(Holder::Owned(Arc::clone(&self.shared))))
     }
 
     /// The share of calls that is refused now.
@@ -259,6 +252,20 @@ impl<K: Clock> Throttle<K> {
 }
 
 impl<K: Clock> Shared<K> {
+    fn admit_if(&self, random: f64) -> Result<(), Overload> {
+        let now = self.time.now();
+        if random >= self.refusal_probability(now) {
+            return Ok(());
+        }
+        self.count(&self.requests, now);
+        self.refused.fetch_add(1, Relaxed);
+        Err(Overload {
+            name: self.name.clone(),
+            cause: OverloadCause::Throttled,
+            retry_after: self.bucket,
+        })
+    }
+
     fn refusal_probability(&self, now: Moment) -> f64 {
         let requests = self.requests.counts(ONLY, now).calls;
         if requests < self.min_calls {
@@ -286,12 +293,20 @@ fn refusal_probability(requests: u64, accepts: u64, multiplier: f64) -> f64 {
 #[derive(Debug)]
 #[must_use = "an allowance that is dropped at once counts as a call that was not made"]
 pub struct Allowance<'t, K: Clock = SystemClock> {
-    shared: &'t Shared<K>,
+    shared: Holder<'t, Shared<K>>,
     started: Moment,
     is_open: bool,
 }
 
-impl<K: Clock> Allowance<'_, K> {
+impl<'t, K: Clock> Allowance<'t, K> {
+    fn begin(shared: Holder<'t, Shared<K>>) -> Self {
+        Self {
+            started: shared.time.now(),
+            shared,
+            is_open: true,
+        }
+    }
+
     /// The callee did its work.
     pub fn accepted(mut self) {
         let now = self.close();
@@ -308,6 +323,14 @@ impl<K: Clock> Allowance<'_, K> {
     /// How the call ended says nothing about the callee's load.
     pub fn ignore(mut self) {
         self.is_open = false;
+    }
+
+    pub(crate) fn tell(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => self.accepted(),
+            Outcome::Failure | Outcome::OpenFor(_) => self.not_accepted(),
+            Outcome::Ignore => self.ignore(),
+        }
     }
 
     fn close(&mut self) -> Moment {

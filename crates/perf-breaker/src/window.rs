@@ -21,14 +21,29 @@ pub(crate) use time::TimeWindow;
 /// Which stretch of a breaker's life a word or a permit belongs to; below 2²⁰.
 ///
 /// Equal only after exactly a multiple of 1,048,576 changes of state.
+///
+/// Half a word, so that a permit's part of a call fits two registers: passed through memory, it would cost as
+/// much as the rest of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generation(pub(crate) u64);
+pub(crate) struct Generation(pub(crate) u32);
 
 impl Generation {
     pub(crate) const BITS: u32 = 20;
+    const MASK: u64 = (1 << Self::BITS) - 1;
+
+    /// The lowest bits of `bits`.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self((bits & Self::MASK) as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0 as u64
+    }
 
     pub(crate) const fn next(self) -> Self {
-        Self((self.0 + 1) & ((1 << Self::BITS) - 1))
+        Self::from_bits(self.bits() + 1)
     }
 }
 
@@ -71,6 +86,15 @@ impl Window {
             (Self::Count(this), Self::Count(other)) => this.len() == other.len(),
             (Self::Time(this), Self::Time(other)) => this.shape() == other.shape(),
             _ => false,
+        }
+    }
+
+    /// Whether another good call would leave it as it is.
+    #[inline]
+    pub(crate) fn is_full_of_good_calls(&self, generation: Generation) -> bool {
+        match self {
+            Self::Count(window) => window.is_full_of_good_calls(generation),
+            Self::Time(_) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::bounds::{Key, Value};
 use crate::pattern::Pattern;
 use crate::store::{LocalStore, StoreInfo};
-use crate::{Cache, CacheError};
+use crate::{Cache, CacheError, Receipt};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
@@ -36,7 +36,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     /// # Cancel safety
     ///
     /// As [`invalidate_tags`](Cache::invalidate_tags).
-    pub async fn invalidate_event(&self, event: &str) -> Result<(), CacheError> {
+    pub async fn invalidate_event(&self, event: &str) -> Result<Receipt, CacheError> {
         self.shared.invalidate_event(event).await
     }
 

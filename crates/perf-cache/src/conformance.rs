@@ -78,6 +78,18 @@ async fn values(store: &dyn RemoteStore, key: &str) -> Result<(), StoreError> {
         Some(bytes),
         "bytes come back as they are"
     );
+    let heads = store
+        .heads(&[key.to_owned(), format!("{key} none")], 3)
+        .await?;
+    assert_eq!(
+        heads[0].as_deref(),
+        Some(&[0, 1, 2][..]),
+        "a head is a beginning"
+    );
+    assert!(
+        heads[1].as_ref().is_none_or(Vec::is_empty),
+        "nothing has no head"
+    );
     store.put(key, b"", LONG).await?;
     assert_eq!(
         value(store, key).await?,

@@ -63,21 +63,43 @@ impl<V> Entry<V> {
     /// Whether no group invalidation forbids it.
     #[inline(always)]
     pub(crate) fn is_admitted(&self, fence: &Fence) -> bool {
-        let born = Born::of_bits(self.marks.second >> Slots::OTHER_BITS);
-        fence.admits(born, self.slots())
+        fence.admits(self.born(), self.slots())
     }
 
-    /// How long ago it stopped being fresh.
+    #[inline(always)]
+    const fn born(&self) -> Born {
+        Born::of_bits(self.marks.second >> Slots::OTHER_BITS)
+    }
+
+    /// Whether it may have been invalidated by a message that did not arrive, and is not known to have been.
+    pub(crate) fn is_doubted(&self, fence: &Fence) -> bool {
+        fence.doubts(self.born(), self.slots())
+    }
+
+    /// The same entry, confirmed at `born`.
+    pub(crate) fn reborn(self, born: Born) -> Self {
+        let others = self.marks.second & ((1 << Slots::OTHER_BITS) - 1);
+        let marks = Marks {
+            second: (born.bits() << Slots::OTHER_BITS) | others,
+            ..self.marks
+        };
+        Self { marks, ..self }
+    }
+
+    /// How long its deadline has passed.
     pub(crate) const fn overdue(&self, now: Tick) -> Duration {
         self.deadline().passed_before(now)
     }
 
     pub(crate) const fn age(&self, now: Tick) -> Duration {
-        let expiry = Expiry {
+        self.expiry().age(now)
+    }
+
+    pub(crate) const fn expiry(&self) -> Expiry {
+        Expiry {
             deadline: self.deadline(),
             lifetime: Lifetime::of_bits(self.marks.first.get() >> Slots::FIRST_BITS),
-        };
-        expiry.age(now)
+        }
     }
 
     #[inline(always)]

@@ -92,16 +92,29 @@ impl<'a> Envelope<'a> {
             tags: Vec::new(),
             payload: &[],
         };
-        for _ in 0..u8::from_le_bytes(reader.take()?) {
-            let length = u16::from_le_bytes(reader.take()?);
-            let name = std::str::from_utf8(reader.slice(length.into())?).ok()?;
-            let generation = u64::from_le_bytes(reader.take()?);
-            envelope.tags.push((name, generation));
-        }
+        envelope.tags = reader.tags()?;
         let length = u32::from_le_bytes(reader.take()?);
         envelope.payload = reader.slice(usize::try_from(length).ok()?)?;
         reader.0.is_empty().then_some(envelope)
     }
+}
+
+/// How much of a value's bytes holds its seal and, unless they are unusually long, its tags.
+pub(crate) const HEAD_BYTES: usize = 512;
+/// Codec, schema, the two times and the cost.
+const MIDDLE_BYTES: usize = 1 + 4 + 8 + 8 + 4;
+
+/// A tag and its generation.
+pub(crate) type Tagged<'a> = (&'a str, u64);
+
+/// The seal and the tags of an envelope whose beginning this is; none if they do not end within it.
+///
+/// It cannot see whether the rest is damaged.
+pub(crate) fn head(bytes: &[u8]) -> Option<(u64, Vec<Tagged<'_>>)> {
+    let mut reader = Reader(bytes.strip_prefix(&MAGIC)?);
+    let seal = u64::from_le_bytes(reader.take()?);
+    reader.slice(MIDDLE_BYTES)?;
+    Some((seal, reader.tags()?))
 }
 
 /// What holds the place of a value while one process loads it.
@@ -132,6 +145,16 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*taken)
+    }
+
+    fn tags(&mut self) -> Option<Vec<Tagged<'a>>> {
+        let mut tags = Vec::new();
+        for _ in 0..u8::from_le_bytes(self.take()?) {
+            let length = u16::from_le_bytes(self.take()?);
+            let name = std::str::from_utf8(self.slice(length.into())?).ok()?;
+            tags.push((name, u64::from_le_bytes(self.take()?)));
+        }
+        Some(tags)
     }
 
     fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -218,6 +241,18 @@ mod tests {
         ];
         let written = envelope(&tags, &[255]).encode();
         assert_eq!(written[..written.len() - 4], golden);
+    }
+
+    #[test]
+    fn a_head_tells_seal_and_tags_or_nothing() {
+        let tags = [("tag".to_owned(), 9), ("other".to_owned(), 8)];
+        let bytes = envelope(&tags, &[7; 900]).encode();
+        let expected = Some((1, vec![("tag", 9), ("other", 8)]));
+        assert_eq!(head(&bytes[..HEAD_BYTES]), expected);
+        let end = bytes.len() - 900 - 8;
+        assert_eq!(head(&bytes[..end]), expected);
+        assert!((0..end).all(|cut| head(&bytes[..cut]).is_none()));
+        assert_eq!(head(&lease(5)), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 mod config;
 mod protocol;
+mod standing;
 
 pub use config::FarTier;
-pub(crate) use protocol::{Far, Grant, Sight, Wish};
+pub(crate) use protocol::{Far, Found, Grant, Sight, Wish};

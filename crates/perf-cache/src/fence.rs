@@ -10,6 +10,10 @@
 //! the entry's stamp equals the sequence and nothing else is looked at. The alternative, an index from
 //! tags to keys, makes each store pay and each invalidation walk.
 //!
+//! Doubt is a word of its own beside the clear word: what was born before it may have been invalidated
+//! by a message that did not arrive. It is not served as current, but it is still there to be
+//! confirmed, where a clear would have given it up.
+//!
 //! # Orderings
 //!
 //! Whoever was told that an invalidation is done has synchronised with the thread that did it, so
@@ -58,6 +62,8 @@ impl Stamp {
 pub(crate) struct Fence {
     sequence: AtomicU64,
     cleared: AtomicU32,
+    /// What was born before this may have been invalidated unheard.
+    doubted: AtomicU32,
     /// Made when the first tag is invalidated: a cache without tags does not pay its 256 KiB.
     slots: OnceLock<Box<[AtomicU32; SLOTS]>>,
 }
@@ -79,6 +85,7 @@ impl Fence {
         Self {
             sequence: AtomicU64::new(sequence),
             cleared: AtomicU32::new(low(sequence)),
+            doubted: AtomicU32::new(low(sequence)),
             slots: OnceLock::new(),
         }
     }
@@ -88,7 +95,8 @@ impl Fence {
         Stamp(self.sequence.load(Ordering::Acquire))
     }
 
-    /// Whether what was born then, with these tags, has not been invalidated as part of a group.
+    /// Whether what was born then, with these tags, has not been invalidated as part of a group, and
+    /// cannot have been so unheard.
     #[inline(always)]
     pub(crate) fn admits(&self, born: Born, slots: Slots) -> bool {
         let now = low(self.sequence.load(Ordering::Relaxed));
@@ -117,10 +125,24 @@ impl Fence {
         number.is_multiple_of(RENEWAL)
     }
 
+    /// Puts everything in doubt. `true` asks for [`Fence::renew`].
+    #[must_use]
+    pub(crate) fn doubt_all(&self) -> bool {
+        let number = self.next();
+        raise(&self.doubted, low(number));
+        number.is_multiple_of(RENEWAL)
+    }
+
+    /// Whether what was born then has not been invalidated as part of a group, but is in doubt.
+    pub(crate) fn doubts(&self, born: Born, slots: Slots) -> bool {
+        is_newer(self.doubted.load(Ordering::Relaxed), born.0) && self.stands(born, slots)
+    }
+
     /// Moves every word up to now, which invalidates everything born before.
     pub(crate) fn renew(&self) {
         let number = low(self.sequence.load(Ordering::Acquire));
         raise(&self.cleared, number);
+        raise(&self.doubted, number);
         for slot in self.slots.get().into_iter().flat_map(|slots| slots.iter()) {
             raise(slot, number);
         }
@@ -128,6 +150,11 @@ impl Fence {
 
     #[inline(always)]
     fn admits_older(&self, born: Born, slots: Slots) -> bool {
+        !is_newer(self.doubted.load(Ordering::Relaxed), born.0) && self.stands(born, slots)
+    }
+
+    #[inline(always)]
+    fn stands(&self, born: Born, slots: Slots) -> bool {
         let is_older = |word: &AtomicU32| is_newer(word.load(Ordering::Relaxed), born.0);
         if is_older(&self.cleared) {
             return false;
@@ -196,6 +223,22 @@ mod tests {
         assert!(!fence.move_all());
         assert!(!fence.admits(between.born(), Slots::NONE));
         assert!(fence.admits(fence.stamp().born(), TAGGED));
+    }
+
+    #[test]
+    fn doubt_passes_nothing_and_forgets_nothing() {
+        let fence = Fence::new();
+        let before = fence.stamp();
+        assert!(!fence.doubt_all());
+        assert!(!fence.admits(before.born(), TAGGED) && fence.doubts(before.born(), TAGGED));
+        let after = fence.stamp();
+        assert!(fence.admits(after.born(), TAGGED) && !fence.doubts(after.born(), TAGGED));
+        assert!(!fence.move_slot(7));
+        assert!(
+            !fence.doubts(before.born(), TAGGED),
+            "invalidated, not in doubt"
+        );
+        assert!(fence.doubts(before.born(), Slots::NONE));
     }
 
     #[test]

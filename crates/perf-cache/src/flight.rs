@@ -136,6 +136,8 @@ pub(crate) struct Lane<K, V> {
     pub(crate) flights: HashMap<K, Passage<V>, ahash::RandomState>,
     /// Keys whose last load failed, and until when no other is started while a stale value serves.
     pub(crate) resting: HashMap<K, Tick, ahash::RandomState>,
+    /// Keys that are being written through both tiers, each with its last writer's number.
+    pub(crate) writers: HashMap<K, u64, ahash::RandomState>,
     /// The number of resting keys at which those that have rested are dropped.
     crowded: usize,
 }
@@ -172,6 +174,7 @@ impl<K: Hash + Eq, V> Flights<K, V> {
             let mut lane = lane.lock();
             lane.flights.retain(|key, _| !is_meant(key));
             lane.resting.retain(|key, _| !is_meant(key));
+            lane.writers.retain(|key, _| !is_meant(key));
         }
     }
 
@@ -187,6 +190,7 @@ impl<K: Hash + Eq, V> Lane<K, V> {
         Self {
             flights: HashMap::with_hasher(hasher.clone()),
             resting: HashMap::with_hasher(hasher.clone()),
+            writers: HashMap::with_hasher(hasher.clone()),
             crowded: MIN_CROWD,
         }
     }
@@ -208,6 +212,7 @@ impl<K: Hash + Eq, V> Lane<K, V> {
     {
         self.flights.remove(key);
         self.resting.remove(key);
+        self.writers.remove(key);
     }
 
     pub(crate) fn is_resting(&self, key: &K, now: Tick) -> bool {

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod administer;
+pub mod backplane;
 mod batch;
 mod bounds;
 mod builder;
 mod cache;
+mod coherence;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod entry;
@@ -14,6 +16,8 @@ mod expiry;
 mod far;
 mod fence;
 mod flight;
+#[cfg(feature = "http")]
+pub mod http;
 mod load;
 mod lookup;
 #[cfg(feature = "macros")]
@@ -24,6 +28,7 @@ mod near;
 mod pattern;
 mod policy;
 mod prewarm;
+mod receipt;
 mod shared;
 mod stats;
 pub mod store;
@@ -33,12 +38,14 @@ mod tags;
 #[cfg(feature = "macros")]
 mod template;
 mod time;
+mod versions;
 mod write;
 
 pub use batch::Batch;
 pub use bounds::{Key, Value};
 pub use builder::{CacheBuilder, CancelPolicy};
 pub use cache::Cache;
+pub use coherence::Coherence;
 pub use entry::Entry;
 pub use error::{CacheError, LoadError};
 pub use far::FarTier;
@@ -48,6 +55,7 @@ pub use lookup::{Lookup, Source};
 pub use macros::{cached, invalidates};
 pub use policy::EntryPolicy;
 pub use prewarm::Prewarmed;
+pub use receipt::Receipt;
 pub use stats::CacheStats;
 
 /// What the macros expand to; not for use by hand.

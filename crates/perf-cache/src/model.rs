@@ -9,6 +9,7 @@ use crate::near::{Boarding, NearTier};
 use crate::store::{Capacity, Displaced, LocalStore};
 use crate::sync::Mutex;
 use crate::tags::Slots;
+use crate::versions::Versions;
 use perf_core::Moment;
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -43,7 +44,7 @@ impl Model {
     /// An empty cache.
     pub fn new() -> Self {
         let store = MapStore::with_capacity(Capacity::Entries(1));
-        Self(NearTier::new(store))
+        Self(NearTier::new(store, Versions::none()))
     }
 
     /// A hit's value.
@@ -67,7 +68,7 @@ impl Model {
     /// Ends a load that one leads.
     pub fn publish(&self, load: &Load, value: u64) {
         let entry = entry(value, load.0.stamp);
-        let _publication = self.0.publish(&KEY, &load.0, entry);
+        let _publication = self.0.publish(&KEY, &load.0, entry, None);
         let source = Source::Loaded;
         let slots = SLOTS;
         load.0.finish(Outcome::Landed(Landed {

@@ -10,6 +10,8 @@
 //! - `insert` and `remove` of a key take the flight out of the register, under the lock of the key's
 //!   shard, and only then touch the store.
 //! - Publication holds the same lock, and happens only while the register holds this very flight.
+//! - An insertion that goes through the far tier first registers as a writer there, and is kept near only if
+//!   it is still registered afterwards.
 //! - A tag or a clear moves the fence and looks for nobody: the published entry carries the stamp of its
 //!   load, and every hit compares it.
 //! - A caller joins a flight only if that knows all tags the caller names; the value would lose the
@@ -26,7 +28,9 @@ use crate::fence::{Fence, Stamp};
 use crate::flight::{Flight, Flights, Passage, Rest};
 use crate::store::{Displaced, LocalStore};
 use crate::tags::Slots;
+use crate::versions::{Version, Versions};
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -34,8 +38,10 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct NearTier<K, V, S> {
     store: S,
-    fence: Fence,
+    pub(crate) fence: Fence,
     flights: Flights<K, V>,
+    /// Which writing of its key each entry is, where the far tier can be asked whether it still stands.
+    versions: Versions,
     value: PhantomData<fn() -> V>,
 }
 
@@ -67,9 +73,10 @@ where
     V: Clone,
     S: LocalStore<K, V>,
 {
-    pub(crate) fn new(store: S) -> Self {
+    pub(crate) fn new(store: S, versions: Versions) -> Self {
         Self {
             store,
+            versions,
             fence: Fence::new(),
             flights: Flights::new(),
             value: PhantomData,
@@ -97,10 +104,48 @@ where
         entry.is_fresh(now, &self.fence).then_some(entry)
     }
 
-    /// The entry of `key`, fresh or not, unless it was invalidated.
-    pub(crate) fn kept(&self, key: &K) -> Option<Entry<V>> {
+    /// The entry of `key`, fresh or not, unless it was invalidated; and whether it is in doubt.
+    pub(crate) fn kept<Q>(&self, key: &Q) -> Option<(Entry<V>, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let entry = self.store.peek(key)?;
-        entry.is_admitted(&self.fence).then_some(entry)
+        let is_doubted = entry.is_doubted(&self.fence);
+        (is_doubted || entry.is_admitted(&self.fence)).then_some((entry, is_doubted))
+    }
+
+    /// Puts every entry in doubt: none is served as current before it is confirmed.
+    pub(crate) fn doubt(&self) {
+        if self.fence.doubt_all() {
+            self.renew();
+        }
+    }
+
+    /// The keys of the entries that are in doubt. It looks at every entry.
+    pub(crate) fn doubted_keys(&self) -> Vec<K> {
+        let keys = RefCell::new(Vec::new());
+        self.store.remove_if(&|key| {
+            keys.borrow_mut().push(key.clone());
+            false
+        });
+        let mut keys = keys.into_inner();
+        keys.retain(|key| self.kept(key).is_some_and(|(_, is_doubted)| is_doubted));
+        keys
+    }
+
+    /// Takes the entry of `key` out of doubt if it is the writing `version`, which stood in the far tier
+    /// after `stamp`.
+    pub(crate) fn confirm(
+        &self,
+        key: &K,
+        version: Version,
+        stamp: Stamp,
+    ) -> Option<Displaced<K, V>> {
+        let _lane = self.flights.lane(key).lock();
+        let (entry, is_doubted) = self.kept(key)?;
+        let stands = is_doubted && self.versions.of(key) == Some(version);
+        stands.then(|| self.store.insert(key.clone(), entry.reborn(stamp.born())))
     }
 
     /// Joins the load of `key` or registers a new one, unless the caller may rest and the key does.
@@ -162,12 +207,14 @@ where
         key: &K,
         flight: &Arc<Flight<V>>,
         entry: Entry<V>,
+        version: Option<Version>,
     ) -> Publication<K, V> {
         let mut lane = self.flights.lane(key).lock();
         if !lane.retire(key, flight) || !self.fence.admits_load(flight.stamp, entry.slots()) {
             return Publication::Refused;
         }
         lane.resting.remove(key);
+        self.versions.note(key, version);
         Publication::Kept(self.store.insert(key.clone(), entry))
     }
 
@@ -199,7 +246,35 @@ where
     pub(crate) fn insert(&self, key: K, entry: Entry<V>) -> Displaced<K, V> {
         let mut lane = self.flights.lane(&key).lock();
         lane.forget(&key);
+        self.versions.note(&key, None);
         self.store.insert(key, entry)
+    }
+
+    /// Gives up the entry of `key` and whatever is being loaded, and registers a writer of it.
+    pub(crate) fn begin_write(&self, key: &K) -> (u64, Option<Entry<V>>) {
+        let number = fastrand::u64(..);
+        let mut lane = self.flights.lane(key).lock();
+        lane.forget(key);
+        lane.writers.insert(key.clone(), number);
+        (number, self.store.remove(key))
+    }
+
+    /// Ends a writer. Its entry is kept if no other writer and no invalidation came after it.
+    pub(crate) fn end_write(
+        &self,
+        key: &K,
+        number: u64,
+        entry: Option<Entry<V>>,
+        version: Option<Version>,
+    ) -> Option<Displaced<K, V>> {
+        let mut lane = self.flights.lane(key).lock();
+        if lane.writers.get(key) != Some(&number) {
+            return None;
+        }
+        lane.forget(key);
+        let entry = entry?;
+        self.versions.note(key, version);
+        Some(self.store.insert(key.clone(), entry))
     }
 
     /// Gives up the entry of `key` and whatever is being loaded.
@@ -261,8 +336,10 @@ mod tests {
             now,
             until: Tick::of(later),
         };
-        let near: NearTier<u64, (), _> =
-            NearTier::new(QuickStore::with_capacity(Capacity::Entries(8)));
+        let near: NearTier<u64, (), _> = NearTier::new(
+            QuickStore::with_capacity(Capacity::Entries(8)),
+            Versions::none(),
+        );
         let expiry = Expiry::after(Moment::ORIGIN, Duration::from_secs(1), 0.0, 0.0);
         let entry = Entry::new((), near.stamp().born(), expiry, Slots::NONE);
         drop(near.insert(0, entry));

@@ -23,6 +23,14 @@ pub struct CacheStats {
     pub far_failures: u64,
     /// Far values that could not be read: damaged, or of another version.
     pub far_undecodable: u64,
+    /// How often near entries were put in doubt, because word of other processes may have been lost.
+    pub doubts: u64,
+    /// Entries in doubt that the far tier has confirmed.
+    pub confirmations: u64,
+    /// Messages of other processes that could not be read.
+    pub messages_unreadable: u64,
+    /// Writes and invalidations that the far tier or other processes have not been told.
+    pub queued_invalidations: u64,
     /// Loads started.
     pub loads: u64,
     /// Loads that returned an error; of a batch, its keys.
@@ -94,6 +102,9 @@ impl CacheStats {
             ("far_misses", self.far_misses),
             ("far_failures", self.far_failures),
             ("far_undecodable", self.far_undecodable),
+            ("doubts", self.doubts),
+            ("confirmations", self.confirmations),
+            ("messages_unreadable", self.messages_unreadable),
             ("loads", self.loads),
             ("load_failures", self.load_failures),
             ("load_timeouts", self.load_timeouts),
@@ -108,6 +119,10 @@ impl CacheStats {
         ];
         let gauges = [
             ("loads_in_progress", approximate(self.loads_in_progress)),
+            (
+                "queued_invalidations",
+                approximate(self.queued_invalidations),
+            ),
             ("entries", approximate(self.entries)),
             ("weight", approximate(self.weight)),
             ("hit_rate_percent", self.hit_rate_percent()),

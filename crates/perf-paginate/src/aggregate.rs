@@ -4,6 +4,7 @@ use crate::condition::{Author, Condition};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::paginator::Paginator;
+use crate::query::PageQuery;
 use crate::schema::Layout;
 use crate::source::PageSource;
 use crate::value::{Kind, Value};
@@ -84,6 +85,25 @@ impl AggregateQuery {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The number of the rows that a page's query means, on all pages: its filters, whatever else it says.
+    ///
+    /// ```
+    /// use perf_paginate::{AggregateQuery, Filter, Measure, PageQuery};
+    ///
+    /// let shown = PageQuery::parse("filter[origin]=JFK&sort=-delay&page=3")?;
+    /// let figures = AggregateQuery::of(&shown).measure(Measure::Avg, "delay");
+    /// let same = AggregateQuery::new().filter(Filter::eq("origin", "JFK"));
+    /// assert_eq!(figures, same.measure(Measure::Avg, "delay"));
+    /// # Ok::<(), perf_paginate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of(query: &PageQuery) -> Self {
+        Self {
+            filters: query.filters.clone(),
+            ..Self::default()
+        }
     }
 
     /// Adds a figure of a field, behind those added before.

@@ -51,6 +51,17 @@ impl Condition {
         self.node.holds(&|field| schema.read(row, field)) == Some(true)
     }
 
+    /// The field, by its place in the schema, is one of `values`, which are of its kind and sorted.
+    pub(crate) fn among(field: usize, values: &[Value]) -> Self {
+        Self {
+            node: Node::Compare {
+                field,
+                operator: FilterOp::In,
+                operands: values.to_vec(),
+            },
+        }
+    }
+
     /// Every one of `filters` holds. Each may nest as deep as if it stood alone.
     pub(crate) fn resolve(
         layout: &Layout,
@@ -178,7 +189,12 @@ impl Resolver<'_> {
     }
 }
 
-fn coerced(column: &Column, operator: FilterOp, operands: &[Value]) -> Result<Vec<Value>, Error> {
+/// The operands as values of the column's kind; a list's sorted, each once.
+pub(crate) fn coerced(
+    column: &Column,
+    operator: FilterOp,
+    operands: &[Value],
+) -> Result<Vec<Value>, Error> {
     let count = match operator {
         FilterOp::IsNull | FilterOp::NotNull => Some(0),
         FilterOp::Between => Some(2),

@@ -8,6 +8,7 @@
 //! A [`CursorCodec`] protects the whole: [`Signed`] against forgery, [`Sealed`] against reading too, [`Plain`] not at
 //! all.
 
+mod keys;
 mod lifetime;
 mod plain;
 mod sealed;
@@ -135,33 +136,36 @@ pub(crate) fn read(
         .decode(&cursor.0)
         .map_err(|_| CursorFault::Malformed)?;
     let payload = codec.open(&token)?;
-    let (flags, mut rest) = payload.split_first().ok_or(CursorFault::Malformed)?;
+    let mut found = payload.get(1..).ok_or(CursorFault::Malformed)?;
     for (expected, binding) in bound.iter().zip(BINDINGS) {
-        let (found, tail) = rest
+        let (hash, tail) = found
             .split_first_chunk::<8>()
             .ok_or(CursorFault::Malformed)?;
-        if found != expected {
+        if hash != expected {
             return Err(Error::CursorMismatch(binding));
         }
-        rest = tail;
+        found = tail;
     }
-    Ok(Unbound {
-        flags: *flags,
-        values: rest.to_vec(),
-    })
+    Ok(Unbound { payload })
 }
 
 /// A payload whose bindings fit, its values not yet read.
 pub(crate) struct Unbound {
-    flags: u8,
-    values: Vec<u8>,
+    payload: Vec<u8>,
 }
+
+/// The flags, and what a cursor is bound to.
+const HEAD: usize = 1 + size_of::<Bound>();
 
 impl Unbound {
     /// Reads the values, each of which must be one that the order's field can hold.
     pub(crate) fn place(&self, layout: &Layout, keys: &[OrderKey]) -> Result<Place, CursorFault> {
-        let mut rest = self.values.as_slice();
-        let at_row = self.flags & AT_ROW != 0;
+        let (head, mut rest) = self
+            .payload
+            .split_first_chunk::<HEAD>()
+            .ok_or(CursorFault::Malformed)?;
+        let flags = head[0];
+        let at_row = flags & AT_ROW != 0;
         let keys = if at_row { keys } else { &[] };
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
@@ -175,11 +179,11 @@ impl Unbound {
             }
             values.push(value);
         }
-        if !rest.is_empty() || self.flags & !(BACKWARD | AT_ROW) != 0 {
+        if !rest.is_empty() || flags & !(BACKWARD | AT_ROW) != 0 {
             return Err(CursorFault::Malformed);
         }
         Ok(Place {
-            backward: self.flags & BACKWARD != 0,
+            backward: flags & BACKWARD != 0,
             values: at_row.then_some(values),
         })
     }

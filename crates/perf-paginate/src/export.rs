@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::paginator::Paginator;
 use crate::query::PageQuery;
 use crate::source::PageSource;
-use crate::stream::PageStream;
+use crate::stream::{PageStream, STRIDE};
 use bytes::Bytes;
 use encoder::{Encoder, Verbatim};
 use futures_core::Stream;
@@ -182,13 +182,16 @@ impl<S: PageSource> Export<S> {
 }
 
 impl<S: PageSource<Item: Serialize>> Export<S> {
-    fn page(&mut self, page: &[S::Item]) -> Result<(), Error> {
-        for row in page {
-            self.encoder.line(&|line| write_row(line, row))?;
-            self.rows += 1;
-            if self.rows.is_multiple_of(self.every.get()) {
-                self.checkpoint(row)?;
+    fn page(&mut self, page: &[S::Item], context: &mut Context<'_>) -> Result<(), Error> {
+        for rows in page.chunks(STRIDE) {
+            for row in rows {
+                self.encoder.line(&|line| write_row(line, row))?;
+                self.rows += 1;
+                if self.rows.is_multiple_of(self.every.get()) {
+                    self.checkpoint(row)?;
+                }
             }
+            self.pages.advance(context);
         }
         Ok(())
     }
@@ -232,7 +235,7 @@ impl<S: PageSource<Item: Serialize>> Stream for Export<S> {
                 return Poll::Ready(None);
             }
             let written = match ready!(Pin::new(&mut self.pages).poll_next(context)) {
-                Some(page) => page.and_then(|page| self.page(&page)),
+                Some(page) => page.and_then(|page| self.page(&page, context)),
                 None => {
                     self.ended = true;
                     let rows = self.rows;

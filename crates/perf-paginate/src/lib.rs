@@ -50,27 +50,45 @@ pub use page::{CountMode, Page, PageInfo, Total};
 pub use paginator::Paginator;
 /// Derives [`Resource`](trait@Resource) from a struct with named fields.
 ///
-/// On the struct: `table = "…"`, and `crate = …` where this crate is reached by another path. On a field:
-/// `key` for the unique field or fields, `sort`, `filter` or `filter(eq, in, …)`, `column = "…"` where its
-/// name differs, `skip` for what is no column. A field with none of these is selected but cannot be named
-/// by a request.
+/// | on the struct | means |
+/// |---|---|
+/// | `table = "…"` | the table; required |
+/// | `name = "…"` | the resource's name, where it is not the table's |
+/// | `join(table = "…", own = "…", other = "…")` | [`SchemaBuilder::join`], any number of times |
+/// | `crate = …` | where this crate is reached by another path |
+///
+/// | on a field | means |
+/// |---|---|
+/// | `key` | it is the unique field, or one of those that are together |
+/// | `sort` | [`Field::sortable`] |
+/// | `filter`, `filter(eq, in, …)` | [`Field::filterable`], [`Field::filterable_by`] |
+/// | `aggregate`, `leading` | [`Field::aggregatable`], [`Field::leading`] |
+/// | `name = "…"` | what requests call it, where that is not the field's name |
+/// | `column = "…"` | the column, where it is not named as the field |
+/// | `of = "…"` | [`Field::of`]: the joined table whose column it is |
+/// | `skip` | it is no column |
+///
+/// A field with none of these is selected but cannot be named by a request.
 ///
 /// ```
 /// use perf_paginate::{Error, Resource};
 ///
 /// #[derive(Resource)]
-/// #[resource(table = "flights")]
+/// #[resource(table = "flights", join(table = "airlines", own = "carrier", other = "code"))]
 /// struct Flight {
 ///     #[resource(key)]
 ///     id: i64,
-///     #[resource(sort, filter(gte, lte, is_null))]
+///     #[resource(sort, filter(gte, lte, is_null), aggregate)]
 ///     dep_delay: Option<i64>,
 ///     #[resource(filter, column = "dest")]
 ///     destination: String,
+///     #[resource(sort, of = "airlines", column = "name")]
+///     airline: Option<String>,
 ///     tailnum: Option<String>,
 /// }
 ///
-/// assert_eq!(Flight::schema()?.name(), "flights");
+/// let schema = Flight::schema()?;
+/// assert_eq!(schema.columns().collect::<Vec<_>>(), ["id", "dep_delay", "dest", "airline", "tailnum"]);
 /// # Ok::<(), Error>(())
 /// ```
 #[cfg(feature = "macros")]
@@ -83,10 +101,10 @@ pub use schema::{Field, Resource, Schema, SchemaBuilder};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use seek::SeekForm;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub use source::{Backend, Exclusive, Runner, SqlSource};
-pub use source::{Batch, Origin, PageSource, Position, Selection, SliceSource};
+pub use source::{Backend, EachRow, Exclusive, Runner, SqlSource};
 #[cfg(feature = "cache")]
 pub use source::{Cached, Counted};
+pub use source::{Origin, PageSource, Position, Selection, SliceSource};
 pub use stream::PageStream;
 pub use value::{Decimal, FieldValue, Kind, Timestamp, Value};
 

@@ -4,6 +4,7 @@
 //! [`TotalOrder`] therefore always ends with the resource's key. The key takes the direction of the
 //! last sort key, which keeps a sort in one direction seekable as one comparison of row values.
 
+use crate::cursor;
 use crate::error::Error;
 use crate::schema::{Layout, Schema};
 use crate::value::Value;
@@ -219,6 +220,13 @@ impl TotalOrder {
     }
 
     /// What a cursor of this order is bound to.
+    pub(crate) fn fingerprint(&self) -> [u8; 8] {
+        let mut bytes = Vec::with_capacity(self.keys.len() * (size_of::<usize>() + 1));
+        self.encode(&mut bytes);
+        cursor::hash(&bytes)
+    }
+
+    /// Appends a form that two orders of one schema share only if they are the same.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         for key in &self.keys {
             bytes.extend_from_slice(&key.field.to_be_bytes());

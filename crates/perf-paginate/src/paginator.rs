@@ -9,8 +9,8 @@ use crate::order::TotalOrder;
 use crate::page::{CountMode, Page, PageInfo, Total};
 use crate::query::PageQuery;
 use crate::record::Record;
-use crate::request::{COUNT_CAP, Checker, PageRequest, Start};
-use crate::source::{Batch, Origin, PageSource, Position, Selection};
+use crate::request::{COUNT_CAP, Checker, PageRequest, Restriction, Start};
+use crate::source::{Origin, PageSource, Position, Selection};
 use crate::value::Value;
 use std::fmt;
 use std::slice;
@@ -40,9 +40,10 @@ pub struct Paginator<S> {
     source: Arc<S>,
     codec: Arc<dyn CursorCodec>,
     limits: Arc<Limits>,
-    restriction: Arc<Condition>,
-    scope: Arc<str>,
+    restriction: Arc<Restriction>,
     resource: [u8; 8],
+    /// On whose behalf, as cursors are bound to it.
+    scope: [u8; 8],
 }
 
 impl<S: PageSource> Paginator<S> {
@@ -53,9 +54,9 @@ impl<S: PageSource> Paginator<S> {
             source: Arc::new(source),
             codec: Arc::new(codec),
             limits: Arc::default(),
-            restriction: Arc::new(Condition::always()),
-            scope: Arc::from(""),
+            restriction: Arc::new(Condition::always().into()),
             resource,
+            scope: cursor::hash(b""),
         }
     }
 
@@ -71,7 +72,7 @@ impl<S: PageSource> Paginator<S> {
     #[must_use]
     pub fn scoped(&self, scope: &str) -> Self {
         Self {
-            scope: Arc::from(scope),
+            scope: cursor::hash(scope.as_bytes()),
             ..self.clone()
         }
     }
@@ -91,7 +92,7 @@ impl<S: PageSource> Paginator<S> {
             &self.limits,
         )?;
         Ok(Self {
-            restriction: Arc::new(self.restriction.and(&added)),
+            restriction: Arc::new(self.restriction.condition.and(&added).into()),
             ..self.clone()
         })
     }
@@ -107,7 +108,7 @@ impl<S: PageSource> Paginator<S> {
     }
 
     pub(crate) fn restriction(&self) -> &Condition {
-        &self.restriction
+        &self.restriction.condition
     }
 
     /// Checks a query without asking the source.
@@ -122,7 +123,7 @@ impl<S: PageSource> Paginator<S> {
             limits: &self.limits,
             codec: &*self.codec,
             restriction: &self.restriction,
-            scope: &self.scope,
+            scope: self.scope,
         };
         checker.check(query)
     }
@@ -199,6 +200,36 @@ impl<S: PageSource> Paginator<S> {
         self.fetch_as(&sparse, &request).await
     }
 
+    /// A cursor at a row that is at hand, wherever it lies among the rows of `query`: for [`PageQuery::after`] and
+    /// [`PageQuery::before`], a bookmark, or the pages around a row. Where the query itself starts is of no matter.
+    ///
+    /// `None` where the row's sort values exceed `Limits::max_cursor`. The row need not meet the query's filters, nor
+    /// exist any longer.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_paginate::{Field, PageQuery, Paginator, Plain, Schema, SliceSource};
+    ///
+    /// let schema = Schema::builder("n").field(Field::new("n", |n: &i64| *n).sortable()).key(["n"]).build()?;
+    /// let paginator = Paginator::new(SliceSource::new(schema, (0..100).collect::<Vec<i64>>()), Plain);
+    ///
+    /// let downward = PageQuery::new().sort("-n").size(2);
+    /// let here = paginator.cursor_at(&downward, &50)?.ok_or("short enough")?;
+    /// let before = paginator.page(&downward.clone().before(here.clone())).await?;
+    /// let after = paginator.page(&downward.after(here)).await?;
+    /// assert_eq!((before.items, after.items), (vec![52, 51], vec![49, 48]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Paginator::check`].
+    pub fn cursor_at(&self, query: &PageQuery, row: &S::Item) -> Result<Option<Cursor>, Error> {
+        Ok(self.cursor_after(&self.check(query)?, row))
+    }
+
     async fn fetch_as<V: View<S>>(
         &self,
         view: &V,
@@ -221,8 +252,8 @@ impl<S: PageSource> Paginator<S> {
     fn has_checked(&self, request: &PageRequest) -> bool {
         let [resource, _, _, scope] = request.bound;
         resource == self.resource
-            && scope == cursor::hash(self.scope.as_bytes())
-            && request.restriction == self.restriction.fingerprint()
+            && scope == self.scope
+            && request.restriction == self.restriction.fingerprint
     }
 
     /// A cursor past `row`, unless its sort values exceed one.
@@ -253,7 +284,7 @@ impl<S: PageSource> Paginator<S> {
         &self,
         request: &PageRequest,
         place: Option<&[Value]>,
-    ) -> Result<Batch<S::Item>, Error> {
+    ) -> Result<Vec<S::Item>, Error> {
         let from = place.map_or(Origin::Beginning, |values| {
             Origin::At(Position {
                 values,
@@ -266,7 +297,7 @@ impl<S: PageSource> Paginator<S> {
             from,
             limit: request.size.into(),
         };
-        self.source.batch(&selection).await
+        self.source.rows(&selection).await
     }
 
     async fn stretch<V: View<S>>(
@@ -473,8 +504,8 @@ impl<S> Clone for Paginator<S> {
             codec: Arc::clone(&self.codec),
             limits: Arc::clone(&self.limits),
             restriction: Arc::clone(&self.restriction),
-            scope: Arc::clone(&self.scope),
             resource: self.resource,
+            scope: self.scope,
         }
     }
 }
@@ -485,7 +516,7 @@ impl<S: fmt::Debug> fmt::Debug for Paginator<S> {
             .field("source", &self.source)
             .field("codec", &self.codec)
             .field("limits", &self.limits)
-            .field("restriction", &self.restriction)
+            .field("restriction", &self.restriction.condition)
             .finish_non_exhaustive()
     }
 }

@@ -15,14 +15,14 @@
 //! A join would send each parent again with every child. It pays where there is at most one: then declare it with
 //! [`SchemaBuilder::join`](crate::SchemaBuilder::join).
 
-use crate::condition::{Author, Condition};
+use crate::condition::{self, Author, Condition};
 use crate::error::Error;
 use crate::filter::{Filter, FilterOp};
 use crate::limits::Limits;
 use crate::order::{SortKey, TotalOrder};
-use crate::source::{Origin, PageSource, Selection};
+use crate::source::PageSource;
 use crate::value::{Kind, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::slice;
@@ -61,9 +61,6 @@ pub struct Loader<S> {
 
 /// A power of two, because lists are padded to one where each key is a parameter.
 const CHUNK: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
-
-/// More rows than any table has, as every database can be told.
-const ALL: u64 = i64::MAX.unsigned_abs();
 
 impl<S: PageSource> Loader<S> {
     /// Loads rows of `source`, those of one key in the order of the source's own key.
@@ -108,7 +105,10 @@ impl<S: PageSource> Loader<S> {
         self
     }
 
-    /// The rows whose `field` is one of `keys`, in one statement for each chunk of distinct keys. NULL is no key.
+    /// The rows whose `field` equals one of `keys`, in one statement for each chunk of distinct keys. NULL is no key.
+    ///
+    /// What is equal is for the database to say: by a collation that does not tell case apart, the key `ua` has the rows
+    /// of `UA`. On MySQL and MariaDB, keys of such a column take a second statement, which says what equals what.
     ///
     /// # Errors
     ///
@@ -125,29 +125,20 @@ impl<S: PageSource> Loader<S> {
     ) -> Result<Related<S::Item>, Error> {
         let layout = self.source.schema().layout();
         let place = layout.find(field)?;
-        let kind = layout.kind(place);
-        let mut seen = HashSet::new();
+        let column = &layout.fields[place];
         let keys = keys.into_iter().map(Into::into);
-        let keys: Vec<Value> = keys
-            .filter(|key: &Value| !key.is_null() && seen.insert(form(key.clone(), kind)))
-            .collect();
+        let keys: Vec<Value> = keys.filter(|key: &Value| !key.is_null()).collect();
+        let keys = condition::coerced(column, FilterOp::In, &keys)?;
         let mut related = Related {
-            kind,
+            kind: column.kind,
             rows: HashMap::with_capacity(keys.len()),
         };
+        let (condition, order) = (&self.condition, &self.order);
         for keys in keys.chunks(self.chunk.get()) {
-            let filter = Filter::compare(field.to_owned(), FilterOp::In, keys.iter().cloned());
-            let condition = self.condition.and(&self.resolved(&filter)?);
-            let selection = Selection {
-                condition: &condition,
-                order: &self.order,
-                // From the first row in one statement, wherever NULLs are.
-                from: Origin::Skipping(0),
-                limit: ALL,
-            };
-            for row in self.source.rows(&selection).await? {
-                let key = form(self.source.schema().read(&row, place), kind);
-                related.rows.entry(key).or_default().push(row);
+            let rows = self.source.matching(condition, order, place, keys).await?;
+            for (key, row) in rows {
+                let rows: &mut Vec<_> = related.rows.entry(keys[key].form()).or_default();
+                rows.push(row);
             }
         }
         Ok(related)
@@ -167,7 +158,7 @@ pub struct Related<T> {
 }
 
 impl<T> Related<T> {
-    /// The rows of `key`, in the loader's order.
+    /// The rows of `key`, one of those that were asked for, in the loader's order.
     pub fn of(&self, key: impl Into<Value>) -> &[T] {
         let rows = self.rows.get(&form(key.into(), self.kind));
         rows.map_or(&[], Vec::as_slice)
@@ -204,10 +195,7 @@ impl<T> Related<T> {
 
 /// One key, one form: an integer is the same whether its type has a sign.
 fn form(key: Value, kind: Kind) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let key = key.clone().coerced(kind).unwrap_or(key);
-    key.encode(&mut bytes);
-    bytes
+    key.clone().coerced(kind).unwrap_or(key).form()
 }
 
 impl<T> fmt::Debug for Related<T> {

@@ -91,8 +91,24 @@ pub(crate) struct Checker<'a> {
     pub(crate) resource: [u8; 8],
     pub(crate) limits: &'a Limits,
     pub(crate) codec: &'a dyn CursorCodec,
-    pub(crate) restriction: &'a Condition,
-    pub(crate) scope: &'a str,
+    pub(crate) restriction: &'a Restriction,
+    pub(crate) scope: [u8; 8],
+}
+
+/// What a service adds to every request, and its fingerprint, which each page needs twice.
+#[derive(Debug)]
+pub(crate) struct Restriction {
+    pub(crate) condition: Condition,
+    pub(crate) fingerprint: [u8; 8],
+}
+
+impl From<Condition> for Restriction {
+    fn from(condition: Condition) -> Self {
+        Self {
+            fingerprint: condition.fingerprint(),
+            condition,
+        }
+    }
 }
 
 /// How far an offset page counts unless told otherwise.
@@ -101,9 +117,9 @@ pub(crate) const COUNT_CAP: u64 = 10_000;
 impl Checker<'_> {
     pub(crate) fn check(&self, query: &PageQuery) -> Result<PageRequest, Error> {
         let order = TotalOrder::resolve(self.layout, &query.sort, self.limits.max_sort_keys)?;
-        let condition = self.condition(query)?;
+        let (condition, filter) = self.condition(query)?;
         let size = self.size(query)?;
-        let bound = self.bound(&order, &condition);
+        let bound = [self.resource, order.fingerprint(), filter, self.scope];
         let start = self.start(query, size, &bound, &order)?;
         let by_offset = query.page.is_some() || query.offset.is_some();
         let default = if by_offset {
@@ -120,13 +136,23 @@ impl Checker<'_> {
             fields: self.fields(query)?,
             count,
             bound,
-            restriction: self.restriction.fingerprint(),
+            restriction: self.restriction.fingerprint,
         })
     }
 
-    fn condition(&self, query: &PageQuery) -> Result<Condition, Error> {
+    /// Which rows there are, and the fingerprint of that.
+    fn condition(&self, query: &PageQuery) -> Result<(Condition, [u8; 8]), Error> {
+        let Restriction {
+            condition,
+            fingerprint,
+        } = self.restriction;
+        if query.filters.is_empty() {
+            return Ok((condition.clone(), *fingerprint));
+        }
         let asked = Condition::resolve(self.layout, &query.filters, Author::Client, self.limits)?;
-        Ok(self.restriction.and(&asked))
+        let condition = condition.and(&asked);
+        let fingerprint = condition.fingerprint();
+        Ok((condition, fingerprint))
     }
 
     fn fields(&self, query: &PageQuery) -> Result<Option<Vec<usize>>, Error> {
@@ -157,18 +183,6 @@ impl Checker<'_> {
             }),
             Some(size) => Ok(u32::try_from(size).map_or(max, |size| size.min(max))),
         }
-    }
-
-    fn bound(&self, order: &TotalOrder, condition: &Condition) -> Bound {
-        let mut sort = Vec::new();
-        order.encode(&mut sort);
-        let scope = self.scope.as_bytes();
-        [
-            self.resource,
-            cursor::hash(&sort),
-            condition.fingerprint(),
-            cursor::hash(scope),
-        ]
     }
 
     fn start(

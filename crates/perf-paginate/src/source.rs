@@ -23,13 +23,13 @@ use crate::order::TotalOrder;
 use crate::schema::Schema;
 use crate::value::Value;
 use async_trait::async_trait;
-use std::fmt;
+use std::collections::HashMap;
 
 #[cfg(feature = "cache")]
 pub use cached::{Cached, Counted};
 pub use memory::SliceSource;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub use runner::{Exclusive, Runner};
+pub use runner::{EachRow, Exclusive, Runner};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use sql::undecodable;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -54,22 +54,6 @@ pub trait PageSource: Send + Sync + 'static {
     ///
     /// Dropping the future abandons the read and changes nothing.
     async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<Self::Item>, Error>;
-
-    /// As [`PageSource::rows`], for a walk that will ask for what follows.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backend`] when the source fails.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future abandons the read and changes nothing.
-    async fn batch(&self, selection: &Selection<'_>) -> Result<Batch<Self::Item>, Error> {
-        let rows = self.rows(selection).await?;
-        let last = rows.last();
-        let last = last.map(|row| selection.order.values_of(self.schema(), row));
-        Ok(Batch::new(rows.len(), last, || Ok(rows)))
-    }
 
     /// How many rows meet `condition`, counting no further than `at_most`.
     ///
@@ -108,6 +92,30 @@ pub trait PageSource: Send + Sync + 'static {
         Ok(rows.iter().map(values).collect())
     }
 
+    /// All rows that meet `condition` and whose `field`, by its place in the schema, equals one of `keys`: each with the
+    /// place of that key, those of one key in `order`.
+    ///
+    /// What is equal is for the source to say. By a collation that does not tell case apart, `ua` equals `UA`, and a row
+    /// that equals both is there for both. Values are compared exactly unless the source knows better. `keys` are of the
+    /// field's kind, sorted, and no two are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] when the source fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    async fn matching(
+        &self,
+        condition: &Condition,
+        order: &TotalOrder,
+        field: usize,
+        keys: &[Value],
+    ) -> Result<Vec<(usize, Self::Item)>, Error> {
+        matching_exactly(self, condition, order, field, keys).await
+    }
+
     /// About how many rows meet `condition`, if the source knows without reading them.
     ///
     /// # Errors
@@ -123,55 +131,36 @@ pub trait PageSource: Send + Sync + 'static {
     }
 }
 
-/// Some consecutive rows that have arrived but are not yet made into items.
-///
-/// What follows them can be asked for before that work is done.
-pub struct Batch<T> {
-    rows: usize,
-    last: Option<Vec<Value>>,
-    items: Box<dyn FnOnce() -> Result<Vec<T>, Error> + Send>,
+/// [`PageSource::matching`] where only the same values are equal.
+async fn matching_exactly<S: PageSource + ?Sized>(
+    source: &S,
+    condition: &Condition,
+    order: &TotalOrder,
+    field: usize,
+    keys: &[Value],
+) -> Result<Vec<(usize, S::Item)>, Error> {
+    let condition = condition.and(&Condition::among(field, keys));
+    let selection = Selection {
+        condition: &condition,
+        order,
+        // From the first row in one statement, wherever NULLs are.
+        from: Origin::Skipping(0),
+        limit: ALL,
+    };
+    let rows = source.rows(&selection).await?;
+    let places: HashMap<Vec<u8>, usize> = (0..)
+        .zip(keys)
+        .map(|(place, key)| (key.form(), place))
+        .collect();
+    let place = |row| {
+        let key = source.schema().read(&row, field).form();
+        places.get(&key).map(|place| (*place, row))
+    };
+    Ok(rows.into_iter().filter_map(place).collect())
 }
 
-impl<T> Batch<T> {
-    /// A batch of `rows` rows, the last of which has the values `last` in the order's fields; `None` if there is none.
-    pub fn new(
-        rows: usize,
-        last: Option<Vec<Value>>,
-        items: impl FnOnce() -> Result<Vec<T>, Error> + Send + 'static,
-    ) -> Self {
-        Self {
-            rows,
-            last,
-            items: Box::new(items),
-        }
-    }
-
-    /// How many rows there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.rows
-    }
-
-    pub(crate) const fn last(&mut self) -> Option<Vec<Value>> {
-        self.last.take()
-    }
-
-    /// Makes the items.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backend`] when a row is none of the items' type.
-    pub fn items(self) -> Result<Vec<T>, Error> {
-        (self.items)()
-    }
-}
-
-impl<T> fmt::Debug for Batch<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch")
-            .field("rows", &self.rows)
-            .finish_non_exhaustive()
-    }
-}
+/// More rows than any table has, as every database can be told.
+const ALL: u64 = i64::MAX.unsigned_abs();
 
 /// Some consecutive rows of a source.
 #[derive(Clone, Copy, Debug)]

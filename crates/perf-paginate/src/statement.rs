@@ -13,6 +13,7 @@
 //! materialise every branch, so there a segment is a statement, run only while the page has room.
 
 mod key;
+mod listed;
 mod merge;
 mod predicate;
 mod texts;
@@ -323,17 +324,23 @@ impl<'a> Writer<'a> {
         self.identifier(column);
     }
 
-    /// `FROM … WHERE …`
-    fn source(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) {
+    /// `FROM … WHERE …`; what stands before a further condition.
+    fn source(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) -> Joint {
         self.push(" FROM ");
         self.table();
         self.joins();
+        self.conditions(segment, keys)
+    }
+
+    fn conditions(&mut self, segment: Option<&Segment>, keys: &[OrderKey]) -> Joint {
         let mut joint = Joint(" WHERE ");
         if *self.shape.condition != Condition::always() {
             self.push(joint.next());
             self.condition(&self.shape.condition.node);
         }
-        let Some(segment) = segment else { return };
+        let Some(segment) = segment else {
+            return joint;
+        };
         for (value, key) in segment.fixed.iter().zip(keys) {
             self.push(joint.next());
             self.shared(key, value);
@@ -355,6 +362,7 @@ impl<'a> Writer<'a> {
                 self.after(&keys[..values.len()], values, *form, *inclusive);
             }
         }
+        joint
     }
 
     fn order_by(&mut self, keys: &[OrderKey], segment: &Segment) {

@@ -1,19 +1,20 @@
 //! All pages of a query, one after the other.
 //!
-//! As soon as a page has arrived, the next is asked for, so that the database works while its rows are being decoded and
-//! used. That takes no task: the request is sent when the page arrives, and its answer waits in the
-//! connection until somebody wants it.
+//! As soon as a page has arrived, the next is asked for, so that the database works while the page is used. That takes no
+//! task: the fetch is polled in between rows, which hands it one step on: to a connection, to the statement, to the rows
+//! that have arrived. Polled at the page's end only, it would not even be sent before: a pool first asks a connection
+//! whether it still works.
 
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::paginator::Paginator;
 use crate::query::PageQuery;
 use crate::request::{PageRequest, Start};
-use crate::source::{Batch, PageSource};
+use crate::source::PageSource;
 use crate::value::Value;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::stream;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -30,7 +31,10 @@ pub struct PageStream<S: PageSource> {
     ahead: Ahead<S::Item>,
 }
 
-type Fetched<T> = Result<Batch<T>, Error>;
+type Fetched<T> = Result<Vec<T>, Error>;
+
+/// Rows of a page that are used before its successor is polled again.
+pub(crate) const STRIDE: usize = 64;
 
 /// The page after the one that was handed out last.
 enum Ahead<T> {
@@ -73,10 +77,22 @@ impl<S: PageSource> Paginator<S> {
         &self,
         query: &PageQuery,
     ) -> Result<impl Stream<Item = Result<S::Item, Error>> + Send + use<S>, Error> {
-        let pages = self.pages(query)?;
-        Ok(pages
-            .map_ok(|page| stream::iter(page.into_iter().map(Ok)))
-            .try_flatten())
+        let mut pages = self.pages(query)?;
+        let mut page = Vec::new().into_iter();
+        let next = move |context: &mut Context<'_>| loop {
+            if let Some(item) = page.next() {
+                if page.len().is_multiple_of(STRIDE) {
+                    pages.advance(context);
+                }
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match ready!(Pin::new(&mut pages).poll_next(context)) {
+                Some(Ok(following)) => page = following.into_iter(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        };
+        Ok(stream::poll_fn(next))
     }
 
     /// As [`Paginator::items`], a page at a time.
@@ -130,31 +146,30 @@ impl<S: PageSource> PageStream<S> {
         Box::pin(async move { paginator.following(&request, place.as_deref()).await })
     }
 
-    /// Asks for what follows a row. Sends the request at once.
-    fn ask_ahead(&mut self, last: Vec<Value>, context: &mut Context<'_>) {
-        let mut fetch = self.ask(Some(last));
-        self.ahead = match fetch.as_mut().poll(context) {
-            Poll::Ready(fetched) => Ahead::Fetched(fetched),
-            Poll::Pending => Ahead::Asked(fetch),
-        };
+    /// Brings the next page nearer while the last one is used.
+    pub(crate) fn advance(&mut self, context: &mut Context<'_>) {
+        if let Ahead::Asked(fetch) = &mut self.ahead
+            && let Poll::Ready(fetched) = fetch.as_mut().poll(context)
+        {
+            self.ahead = Ahead::Fetched(fetched);
+        }
     }
 
-    /// A page out of what has arrived.
+    /// Asks for what follows a page, if it is full.
     fn page(
         &mut self,
-        mut batch: Batch<S::Item>,
+        page: Vec<S::Item>,
         context: &mut Context<'_>,
     ) -> Option<Result<Vec<S::Item>, Error>> {
         let size = usize::try_from(self.request.size).unwrap_or(usize::MAX);
-        let last = batch.last()?;
-        if batch.len() >= size {
-            self.ask_ahead(last, context);
+        let last = page.last()?;
+        if page.len() >= size {
+            let schema = self.paginator.source().schema();
+            let last = self.request.order.values_of(schema, last);
+            self.ahead = Ahead::Asked(self.ask(Some(last)));
+            self.advance(context);
         }
-        let page = batch.items();
-        if page.is_err() {
-            self.ahead = Ahead::End;
-        }
-        Some(page)
+        Some(Ok(page))
     }
 }
 
@@ -171,7 +186,7 @@ impl<S: PageSource> Stream for PageStream<S> {
             self.ahead = Ahead::Fetched(fetched);
         }
         match std::mem::replace(&mut self.ahead, Ahead::End) {
-            Ahead::Fetched(Ok(batch)) => Poll::Ready(self.page(batch, context)),
+            Ahead::Fetched(Ok(page)) => Poll::Ready(self.page(page, context)),
             Ahead::Fetched(Err(error)) => Poll::Ready(Some(Err(error))),
             Ahead::Unasked(_) | Ahead::Asked(_) | Ahead::End => Poll::Ready(None),
         }

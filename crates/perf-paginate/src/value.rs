@@ -243,6 +243,13 @@ impl Value {
         }
     }
 
+    /// The encoding alone, to look equal values up by.
+    pub(crate) fn form(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
+    }
+
     /// Reads one value off the front of `bytes`; `None` when they are not one.
     pub(crate) fn decode(bytes: &mut &[u8]) -> Option<Self> {
         Some(match take::<1>(bytes)? {

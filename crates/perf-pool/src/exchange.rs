@@ -29,7 +29,7 @@ mod slots;
 mod waiters;
 
 use crate::sync::{AtomicUsize, Mutex};
-use perf_core::{Histogram, Moment};
+use perf_core::{Histogram, Moment, Snapshot};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
@@ -46,8 +46,8 @@ pub struct Exchange<F> {
     queue: Mutex<Queue<F>>,
     /// The queue's length, to be read without its lock.
     waiting: AtomicUsize,
-    /// How long those waited who were served. Written under the queue's lock alone, so that no two
-    /// threads fight for its counters.
+    /// How long those waited who were served, but for the last few. Written under the queue's lock
+    /// alone, so that no two threads fight for its counters.
     waits: Histogram,
     shedding: Option<Shedding>,
 }
@@ -55,10 +55,36 @@ pub struct Exchange<F> {
 #[derive(Debug)]
 struct Queue<F> {
     waiters: Waiters<F>,
+    last_waits: LastWaits,
     /// When the next sweep is due, so that only an earlier deadline has to announce itself.
     next_sweep: Moment,
     /// Since when somebody has been waiting without a break.
     busy_since: Moment,
+}
+
+/// The last waits, in nanoseconds, which are not in the histogram yet: that lies elsewhere in memory, and
+/// to fetch its lines for each wait would keep everybody from the queue for as long.
+#[derive(Debug, Default)]
+struct LastWaits {
+    nanos: [u64; 8],
+    count: usize,
+}
+
+impl LastWaits {
+    fn record(&mut self, nanos: u64, waits: &Histogram) {
+        self.nanos[self.count] = nanos;
+        self.count += 1;
+        if self.count == self.nanos.len() {
+            self.flush(waits);
+        }
+    }
+
+    fn flush(&mut self, waits: &Histogram) {
+        for nanos in &self.nanos[..self.count] {
+            waits.record_exclusive(*nanos);
+        }
+        self.count = 0;
+    }
 }
 
 /// How somebody wants to stand in line.
@@ -93,6 +119,7 @@ impl<F> Exchange<F> {
             idle: IdleStack::new(slots),
             queue: Mutex::new(Queue {
                 waiters: Waiters::new(),
+                last_waits: LastWaits::default(),
                 next_sweep: Moment::NEVER,
                 busy_since: Moment::ORIGIN,
             }),
@@ -266,8 +293,9 @@ impl<F> Exchange<F> {
     }
 
     /// How long those waited who were served.
-    pub const fn waits(&self) -> &Histogram {
-        &self.waits
+    pub fn waits(&self) -> Snapshot {
+        self.queue.lock().last_waits.flush(&self.waits);
+        self.waits.snapshot()
     }
 
     /// The slow path of [`Exchange::offer`]: somebody waits, or did a moment ago.
@@ -291,7 +319,7 @@ impl<F> Exchange<F> {
             }
             if let Some(patience) = queue.waiters.first_patience() {
                 let waited = now.as_nanos().saturating_sub(patience.since.as_nanos());
-                self.waits.record_exclusive(waited);
+                queue.last_waits.record(waited, &self.waits);
             }
             match queue.waiters.settle_first(Outcome::Served(ticket)) {
                 Ok(waker) => {

@@ -105,6 +105,8 @@ impl<M: Manager> Shared<M> {
     /// Marks a slot as held.
     #[inline]
     pub(crate) fn lend(&self, ticket: &Ticket, location: &'static Location<'static>) {
+        // A report that came too late for the last holder is none of this one's.
+        self.end_hold(ticket);
         let gauge = &self.gauges[ticket.index()];
         gauge.set_stage(Stage::InUse);
         gauge.count_served();
@@ -214,10 +216,16 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(crate) fn end_hold(&self, ticket: &Ticket) {
         if self.gauges[ticket.index()].end_hold() {
-            let mut roster = self.roster.lock();
-            roster.replaced = roster.replaced.saturating_sub(1);
-            self.note_limit(&roster);
+            self.take_back_room();
         }
+    }
+
+    /// Somebody came back in whose place another resource could be created.
+    #[cold]
+    fn take_back_room(&self) {
+        let mut roster = self.roster.lock();
+        roster.replaced = roster.replaced.saturating_sub(1);
+        self.note_limit(&roster);
     }
 
     /// Publishes how many more may be created, after a slot was filled or emptied.
@@ -345,7 +353,7 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
-        let wait = self.exchange.waits().snapshot().summary();
+        let wait = self.exchange.waits().summary();
         self.counters.metrics(self.acquired(), wait)
     }
 

@@ -53,6 +53,10 @@ const PROGRAMS: &[Program] = &[
         name: "npm",
         package: "npm",
     },
+    Program {
+        name: "wrk",
+        package: "wrk",
+    },
 ];
 
 const INSTALL: &str = "crates/xtask/src/setup/install.sh";

@@ -1,4 +1,4 @@
-use super::machine::{Admission, Machine, Transition, Verdict};
+use super::machine::{Admission, Machine, Refusal, Transition, Verdict};
 use super::tuning::Limits;
 use super::{Hold, State};
 use crate::error::Rejection;
@@ -45,7 +45,7 @@ impl Time {
     }
 }
 
-/// An admission and the time at which it was given.
+/// An admission and the time at which it was given; two words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     pub(super) admission: Admission,
@@ -55,32 +55,62 @@ pub(super) struct Pass {
 impl Core {
     #[inline]
     pub(super) fn admit(&self) -> Result<Pass, Rejection> {
+        match self.machine.calm() {
+            Some(generation) => Ok(self.pass(Admission::Counted(generation))),
+            None => self.admit_with_care(),
+        }
+    }
+
+    /// The rest of [`admit`](Self::admit), apart from it: what every healthy call runs through stays short.
+    #[inline(never)]
+    fn admit_with_care(&self) -> Result<Pass, Rejection> {
+        match self.machine.refuse_while_open(|| self.clock.now()) {
+            Some(refusal) => Err(self.reject(refusal)),
+            None => self.admit_or_reject(),
+        }
+    }
+
+    #[inline(never)]
+    fn admit_or_reject(&self) -> Result<Pass, Rejection> {
         let now = || self.clock.now();
-        let admission = self
-            .machine
-            .admit(now, fastrand::f64, |change| self.announce(change));
-        match admission {
-            Ok(admission) => Ok(Pass {
-                admission,
-                started: if self.limits.are_set() {
-                    self.clock.now()
-                } else {
-                    Moment::ORIGIN
-                },
-            }),
-            Err(refusal) => {
-                self.rejected.fetch_add(1, Relaxed);
-                Err(Rejection {
-                    name: self.name.clone(),
-                    state: refusal.state,
-                    retry_after: refusal.retry_after,
-                })
-            }
+        let announce = |change| self.announce(change);
+        match self.machine.admit(now, fastrand::f64, announce) {
+            Ok(admission) => Ok(self.pass(admission)),
+            Err(refusal) => Err(self.reject(refusal)),
+        }
+    }
+
+    #[inline]
+    fn reject(&self, refusal: Refusal) -> Rejection {
+        self.rejected.fetch_add(1, Relaxed);
+        Rejection {
+            name: self.name.clone(),
+            state: refusal.state,
+            retry_after: refusal.retry_after,
+        }
+    }
+
+    #[inline]
+    fn pass(&self, admission: Admission) -> Pass {
+        let started = if self.limits.are_set() {
+            self.clock.now()
+        } else {
+            Moment::ORIGIN
+        };
+        Pass { admission, started }
+    }
+
+    /// Takes note of a call that succeeded.
+    #[inline]
+    pub(super) fn settle_success(&self, pass: Pass) {
+        let is_timed = self.limits.slow() != u64::MAX;
+        if is_timed || !self.machine.is_unmoved_by_success(pass.admission) {
+            self.settle(pass, false);
         }
     }
 
     /// Takes note of a call that succeeded or failed.
-    #[inline]
+    #[inline(never)]
     pub(super) fn settle(&self, pass: Pass, failed: bool) {
         let slow_limit = self.limits.slow();
         if slow_limit == u64::MAX {
@@ -93,6 +123,22 @@ impl Core {
             let now = self.clock.now();
             let slow = nanos_since(pass.started, now) >= slow_limit;
             self.decide(pass, Verdict::Counted(Trace { failed, slow }), || now);
+        }
+    }
+
+    /// Takes note of a call that ended as `verdict` says, whatever its age.
+    #[inline(never)]
+    pub(super) fn judge(&self, pass: Pass, verdict: Verdict) {
+        self.decide(pass, verdict, || self.clock.now());
+    }
+
+    /// Judges a call whose permit was dropped without a word.
+    #[cold]
+    pub(super) fn settle_dropped(&self, pass: Pass) {
+        if std::thread::panicking() {
+            self.judge(pass, Verdict::Counted(Trace::FAILED));
+        } else {
+            self.settle_abandoned(pass);
         }
     }
 

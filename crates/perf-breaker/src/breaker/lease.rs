@@ -26,7 +26,7 @@ impl Lease {
     /// How long the probes of `generation` still have of the `full` time.
     pub(super) fn left(&self, generation: Generation, full: Duration, now: Moment) -> Duration {
         let word = self.word.load(Acquire);
-        if word >> TAG_SHIFT == generation.0 {
+        if word >> TAG_SHIFT == generation.bits() {
             Deadline(word & ((1 << TAG_SHIFT) - 1)).left(now)
         } else {
             // Whoever began this generation has not come to write its lease yet.
@@ -43,10 +43,10 @@ impl Lease {
         stands: impl Fn() -> bool,
     ) {
         let deadline = Deadline::after(now, full).0;
-        let next = (generation.0 << TAG_SHIFT) | deadline;
+        let next = (generation.bits() << TAG_SHIFT) | deadline;
         let mut word = self.word.load(Acquire);
         loop {
-            let own = word >> TAG_SHIFT == generation.0;
+            let own = word >> TAG_SHIFT == generation.bits();
             // After the load: a lease that was written later than this generation began stays.
             if (own && word >= next) || (!own && !stands()) {
                 return;

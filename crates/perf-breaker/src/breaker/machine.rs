@@ -104,6 +104,35 @@ impl Machine {
         self.load().is_calm() && self.counts(now).calls == 0
     }
 
+    /// The generation, while everything may pass.
+    #[inline]
+    pub(super) fn calm(&self) -> Option<Generation> {
+        let word = self.load();
+        word.is_calm().then(|| word.generation())
+    }
+
+    /// Whether the success of a call would change nothing, so that there is nothing to take note of.
+    #[inline]
+    pub(super) fn is_unmoved_by_success(&self, admission: Admission) -> bool {
+        match admission {
+            Admission::Counted(generation) => {
+                self.window.is_full_of_good_calls(generation) && self.streak.is_empty(generation)
+            }
+            Admission::Probe(_) | Admission::Unrecorded => false,
+        }
+    }
+
+    /// The refusal of a breaker whose open time is not over: what everybody gets while the callee is down.
+    #[inline]
+    pub(super) fn refuse_while_open(&self, now: impl Fn() -> Moment) -> Option<Refusal> {
+        let word = self.load();
+        if word.phase() != Phase::Open {
+            return None;
+        }
+        let left = Deadline(word.payload()).left(now());
+        (!left.is_zero()).then(|| refusal(word, left))
+    }
+
     /// Lets a call pass or says why not; `changed` hears of what that changed.
     #[inline]
     pub(super) fn admit(
@@ -112,11 +141,28 @@ impl Machine {
         random: impl Fn() -> f64,
         changed: impl Fn(Transition),
     ) -> Result<Admission, Refusal> {
-        let word = self.load();
-        if word.is_calm() {
-            return Ok(Admission::Counted(word.generation()));
+        loop {
+            let word = self.load();
+            let step = match word.phase() {
+                Phase::Closed => self.readmit(word, now(), random()),
+                Phase::Open => self.probe_if_due(word, now()),
+                Phase::HalfOpen => self.probe_if_free(word, now()),
+                Phase::Held => self.admit_held(word),
+            };
+            match step {
+                Step::Done(result) => return result,
+                Step::Begin(next, reason, now) if self.exchange(word, next) => {
+                    self.renew_lease(next, now);
+                    changed(transition(word, next, reason, Duration::ZERO));
+                    return Ok(Admission::Probe(next.generation()));
+                }
+                Step::Write(next, admission) if self.exchange(word, next) => {
+                    return Ok(admission);
+                }
+                // Somebody else changed the word first: look again.
+                Step::Begin(..) | Step::Write(..) => {}
+            }
         }
-        self.admit_with_care(now, random, changed)
     }
 
     /// Takes note of how an admitted call ended, and says what that changed.
@@ -170,37 +216,6 @@ impl Machine {
             };
             if self.exchange(word, next) {
                 return transition(word, next, Reason::Operator, Duration::ZERO);
-            }
-        }
-    }
-
-    #[inline]
-    fn admit_with_care(
-        &self,
-        now: impl Fn() -> Moment,
-        random: impl Fn() -> f64,
-        changed: impl Fn(Transition),
-    ) -> Result<Admission, Refusal> {
-        loop {
-            let word = self.load();
-            let step = match word.phase() {
-                Phase::Closed => self.readmit(word, now(), random()),
-                Phase::Open => self.probe_if_due(word, now()),
-                Phase::HalfOpen => self.probe_if_free(word, now()),
-                Phase::Held => self.admit_held(word),
-            };
-            match step {
-                Step::Done(result) => return result,
-                Step::Begin(next, reason, now) if self.exchange(word, next) => {
-                    self.renew_lease(next, now);
-                    changed(transition(word, next, reason, Duration::ZERO));
-                    return Ok(Admission::Probe(next.generation()));
-                }
-                Step::Write(next, admission) if self.exchange(word, next) => {
-                    return Ok(admission);
-                }
-                // Somebody else changed the word first: look again.
-                Step::Begin(..) | Step::Write(..) => {}
             }
         }
     }

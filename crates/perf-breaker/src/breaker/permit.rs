@@ -1,7 +1,6 @@
 use super::classify::Outcome;
 use super::core::{Holder, Pass};
 use super::machine::Verdict;
-use crate::window::Trace;
 
 /// The right to make one call, and the duty to say how it ended.
 ///
@@ -60,10 +59,10 @@ impl<'b> Permit<'b> {
     pub fn record(mut self, outcome: Outcome) {
         let Some(pass) = self.pass.take() else { return };
         match outcome {
-            Outcome::Success => self.core.settle(pass, false),
+            Outcome::Success => self.core.settle_success(pass),
             Outcome::Failure => self.core.settle(pass, true),
-            Outcome::Ignore => self.decide(pass, Verdict::Ignored),
-            Outcome::OpenFor(time) => self.decide(pass, Verdict::OpenFor(time)),
+            Outcome::Ignore => self.core.judge(pass, Verdict::Ignored),
+            Outcome::OpenFor(time) => self.core.judge(pass, Verdict::OpenFor(time)),
         }
     }
 
@@ -86,7 +85,7 @@ impl<'b> Permit<'b> {
     /// The call ended as `verdict` says, whatever its age.
     pub(super) fn finish(mut self, verdict: Verdict) {
         if let Some(pass) = self.pass.take() {
-            self.decide(pass, verdict);
+            self.core.judge(pass, verdict);
         }
     }
 
@@ -97,27 +96,13 @@ impl<'b> Permit<'b> {
     pub(super) const fn pass(&self) -> Option<Pass> {
         self.pass
     }
-
-    #[cold]
-    fn give_up(&self, pass: Pass) {
-        if std::thread::panicking() {
-            self.decide(pass, Verdict::Counted(Trace::FAILED));
-        } else {
-            self.core.settle_abandoned(pass);
-        }
-    }
-
-    #[inline]
-    fn decide(&self, pass: Pass, verdict: Verdict) {
-        self.core.decide(pass, verdict, || self.core.clock.now());
-    }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
-            self.give_up(pass);
+            self.core.settle_dropped(pass);
         }
     }
 }

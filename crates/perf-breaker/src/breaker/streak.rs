@@ -15,6 +15,13 @@ impl Streak {
         Self(AtomicU64::new(0))
     }
 
+    /// Whether `generation` has no row that a success would end.
+    #[inline]
+    pub(super) fn is_empty(&self, generation: Generation) -> bool {
+        let word = self.0.load(Acquire);
+        word & COUNT_MASK == 0 || word >> TAG_SHIFT != generation.bits()
+    }
+
     /// The length of the row after this call.
     #[inline]
     pub(super) fn record(
@@ -23,7 +30,7 @@ impl Streak {
         failed: bool,
         stands: impl Fn() -> bool,
     ) -> u64 {
-        let tag = generation.0 << TAG_SHIFT;
+        let tag = generation.bits() << TAG_SHIFT;
         let mut word = self.0.load(Acquire);
         loop {
             let own = word & !COUNT_MASK == tag;

@@ -87,7 +87,7 @@ impl Limits {
     /// Whether anyone asks how long a call took. If not, the clock is not read.
     #[inline]
     pub(super) fn are_set(&self) -> bool {
-        self.slow() != u64::MAX || self.timeout() != u64::MAX
+        self.slow() & self.timeout() != u64::MAX
     }
 
     pub(super) fn replace(&self, other: &Self) {

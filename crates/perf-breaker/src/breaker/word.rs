@@ -24,7 +24,6 @@ const STREAK_BITS: u32 = 4;
 const PAYLOAD_MASK: u64 = (1 << PAYLOAD_BITS) - 1;
 const STREAK_MASK: u64 = (1 << STREAK_BITS) - 1;
 const GENERATION_SHIFT: u32 = PAYLOAD_BITS + STREAK_BITS;
-const GENERATION_MASK: u64 = (1 << Generation::BITS) - 1;
 const PHASE_SHIFT: u32 = 62;
 
 impl Word {
@@ -48,7 +47,7 @@ impl Word {
 
     #[inline]
     pub(super) const fn generation(self) -> Generation {
-        Generation((self.0 >> GENERATION_SHIFT) & GENERATION_MASK)
+        Generation::from_bits(self.0 >> GENERATION_SHIFT)
     }
 
     /// How many probes in a row have failed; stops at 15.
@@ -72,7 +71,7 @@ impl Word {
             Phase::HalfOpen => 2,
             Phase::Held => 3,
         };
-        let generation = self.generation().next().0;
+        let generation = self.generation().next().bits();
         Self(
             (phase << PHASE_SHIFT)
                 | (generation << GENERATION_SHIFT)

@@ -216,13 +216,13 @@ where
             *this.attempts = Some(retry.begin());
         }
         if let Some(rate) = &this.stages.rate {
-            let decision = rate.limiter.check();
-            if !decision.is_allowed() && !rate.max_wait.is_zero() {
+            if rate.max_wait.is_zero() {
+                rate.limiter.check().into_result().map(drop)?;
+            } else if !rate.limiter.check_before_waiting().is_allowed() {
                 let turn = in_line(Arc::clone(&rate.limiter), rate.max_wait);
                 this.step.set(Step::InLine { turn });
                 return Ok(());
             }
-            decision.into_result().map(drop)?;
         }
         self.admit()
     }

@@ -120,11 +120,8 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        self.guard.call_owned(Replayed {
-            service: self.inner.clone(),
-            request: Some(request),
-            replay: self.replay.clone(),
-        })
+        let request = Replayed::new(self.inner.clone(), request, self.replay.clone());
+        self.guard.call_owned(request)
     }
 }
 
@@ -135,6 +132,17 @@ pub struct Replayed<S, R, P> {
     /// `None` once it has been sent and no copy could be kept.
     request: Option<R>,
     replay: P,
+}
+
+impl<S, R, P> Replayed<S, R, P> {
+    #[inline]
+    pub(super) const fn new(service: S, request: R, replay: P) -> Self {
+        Self {
+            service,
+            request: Some(request),
+            replay,
+        }
+    }
 }
 
 impl<S, R, P> MakeCall for Replayed<S, R, P>
@@ -149,7 +157,7 @@ where
         let request = self
             .request
             .take()
-            .expect("the guard asks first whether there is another attempt");
+            .expect("who makes another attempt asks first whether there is one");
         self.request = self.replay.replay(&request);
         Oneshot::new(self.service.clone(), request)
     }

@@ -24,14 +24,17 @@ pub(crate) struct Table {
     evicted: AtomicU64,
 }
 
-/// Hashes and words each fill one line of the processor's cache.
+/// Two lines of the processor's cache, which it fetches as a pair.
 #[derive(Debug)]
-#[repr(align(64))]
-struct Set {
-    /// Zero for a slot that was never used.
-    hashes: [AtomicU64; WAYS],
+#[repr(align(128))]
+struct Set([Slot; WAYS]);
+
+#[derive(Debug)]
+struct Slot {
+    /// Zero if it was never used.
+    hash: AtomicU64,
     /// `{version 8, arrival 56}`; the version changes with the key.
-    words: [AtomicU64; WAYS],
+    word: AtomicU64,
 }
 
 const WAYS: usize = 8;
@@ -43,11 +46,10 @@ const CLAIMED: u64 = ARRIVAL_MASK;
 /// Below so many live keys the first set is taken without a look at the second.
 const ROOMY: usize = 5;
 
-/// A slot and the word that was read there.
+/// A slot, and the word that was read there.
 #[derive(Clone, Copy)]
 struct Place<'t> {
-    set: &'t Set,
-    way: usize,
+    slot: &'t Slot,
     word: u64,
 }
 
@@ -117,10 +119,13 @@ impl Table {
         }
     }
 
+    /// Where the key stands: four times in five in its first set.
     #[inline]
     fn find(&self, hash: u64) -> Option<Place<'_>> {
         let [first, second] = self.sets_of(hash);
-        first.find(hash).or_else(|| second.find(hash))
+        let place = first.slot_of(hash).or_else(|| second.slot_of(hash))?.read();
+        // The word first: see the module.
+        (place.hash() == hash && !place.is_claimed()).then_some(place)
     }
 
     /// A free slot, or the slot whose arrival is next.
@@ -156,58 +161,66 @@ impl Table {
 
 impl Set {
     fn new() -> Self {
-        Self {
-            hashes: std::array::from_fn(|_| AtomicU64::new(0)),
-            words: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
+        Self(std::array::from_fn(|_| Slot {
+            hash: AtomicU64::new(0),
+            word: AtomicU64::new(0),
+        }))
     }
 
+    /// The slot with the key's hash. All eight are compared, without a branch: a processor that guesses which
+    /// it is mostly guesses wrong, and that costs more than eight comparisons.
     #[inline]
-    fn find(&self, hash: u64) -> Option<Place<'_>> {
-        let way = (0..WAYS).find(|way| self.hashes[*way].load(Acquire) == hash)?;
-        let place = self.place(way);
-        // The word first: see the module.
-        (place.hash() == hash && !place.is_claimed()).then_some(place)
+    fn slot_of(&self, hash: u64) -> Option<&Slot> {
+        let mut found = None;
+        for slot in &self.0 {
+            if slot.hash.load(Acquire) == hash {
+                found = Some(slot);
+            }
+        }
+        found
     }
 
     fn live(&self, now: u64) -> usize {
-        let arrival = |word: &AtomicU64| word.load(Acquire) & ARRIVAL_MASK;
-        self.words.iter().filter(|word| arrival(word) > now).count()
+        let arrivals = self.0.iter().map(|slot| slot.read().arrival());
+        arrivals.filter(|arrival| *arrival > now).count()
     }
 
     fn next_to_arrive(&self) -> Place<'_> {
-        let mut best = self.place(0);
-        for way in 1..WAYS {
-            let place = self.place(way);
+        let mut best = self.0[0].read();
+        for slot in &self.0[1..] {
+            let place = slot.read();
             if place.arrival() < best.arrival() {
                 best = place;
             }
         }
         best
     }
+}
 
+impl Slot {
     #[inline]
-    fn place(&self, way: usize) -> Place<'_> {
-        let word = self.words[way].load(Acquire);
+    fn read(&self) -> Place<'_> {
         Place {
-            set: self,
-            way,
-            word,
+            slot: self,
+            word: self.word.load(Acquire),
         }
     }
 }
 
 impl Place<'_> {
+    #[inline]
     const fn arrival(&self) -> u64 {
         self.word & ARRIVAL_MASK
     }
 
+    #[inline]
     const fn is_claimed(&self) -> bool {
         self.arrival() == CLAIMED
     }
 
+    #[inline]
     fn hash(&self) -> u64 {
-        self.set.hashes[self.way].load(Acquire)
+        self.slot.hash.load(Acquire)
     }
 
     /// Writes the arrival time of the key that stands here, unless anyone has written since.
@@ -223,13 +236,17 @@ impl Place<'_> {
         if self.is_claimed() || !self.exchange(version | CLAIMED) {
             return false;
         }
-        self.set.hashes[self.way].store(hash, Release);
-        self.set.words[self.way].store(version | arrival.min(CLAIMED - 1), Release);
+        self.slot.hash.store(hash, Release);
+        self.slot
+            .word
+            .store(version | arrival.min(CLAIMED - 1), Release);
         true
     }
 
+    #[inline]
     fn exchange(&self, next: u64) -> bool {
-        self.set.words[self.way]
+        self.slot
+            .word
             .compare_exchange(self.word, next, AcqRel, Acquire)
             .is_ok()
     }

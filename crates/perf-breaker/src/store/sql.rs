@@ -45,6 +45,15 @@ impl Table {
             .collect();
         format!("DELETE FROM {} WHERE {}", self.quoted, passed.join(" AND "))
     }
+
+    /// Removes the row of one key, for databases that number their parameters so.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        expect(dead_code, reason = "MySQL does not")
+    )]
+    pub(super) fn reset(&self) -> String {
+        format!("DELETE FROM {} WHERE id = $1", self.quoted)
+    }
 }
 
 /// One item for each limit, with commas between.
@@ -94,3 +103,66 @@ pub(super) fn judge(
     };
     StoreError::new(error, transience)
 }
+
+/// The requests of a store whose database answers an `INSERT` with columns. Postgres and SQLite differ in
+/// their texts, in the type of a small number, and in whose clock counts: `timed` begins a statement that
+/// is told the time if it must be, `query` one that needs none.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(unused_macros, reason = "MySQL answers with the verdict itself")
+)]
+macro_rules! answering_store {
+    ($store:ty, $row:ty, $flag:ty) => {
+        #[async_trait]
+        impl RateLimitStore for $store {
+            async fn acquire(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+                let mut query = self.timed(self.acquire_sql(charges.len()), key);
+                for charge in charges {
+                    query = query.bind(ticks(charge.price)).bind(ticks(charge.capacity));
+                }
+                let row = query.fetch_one(&self.pool).await.map_err(judge_code)?;
+                let allowed: $flag = row.try_get(0).map_err(judge_code)?;
+                let after = numbers(&row, 1, charges.len())?;
+                Ok(Verdict::of(charges, &before(charges, &after, allowed == 1)))
+            }
+
+            async fn peek(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
+                let mut query = self.timed(self.peek_sql(charges.len()), key);
+                for charge in charges {
+                    query = query.bind(ticks(charge.capacity));
+                }
+                let row = query.fetch_optional(&self.pool).await.map_err(judge_code)?;
+                let aheads = match row {
+                    Some(row) => before(charges, &numbers(&row, 0, charges.len())?, false),
+                    None => vec![0; charges.len()],
+                };
+                Ok(Verdict::of(charges, &aheads).before(charges))
+            }
+
+            async fn refund(&self, key: &[u8], charges: &[Charge]) -> Result<(), StoreError> {
+                let mut query = query(self.refund_sql(charges.len()), key);
+                for charge in charges {
+                    query = query.bind(ticks(charge.price));
+                }
+                let refunded = query.execute(&self.pool).await;
+                refunded.map(drop).map_err(judge_code)
+            }
+
+            async fn reset(&self, key: &[u8]) -> Result<(), StoreError> {
+                let removed = query(self.table.reset(), key).execute(&self.pool).await;
+                removed.map(drop).map_err(judge_code)
+            }
+        }
+
+        fn numbers(row: &$row, from: usize, count: usize) -> Result<Vec<i64>, StoreError> {
+            let number = |place| row.try_get(place).map_err(judge_code);
+            (from..from + count).map(number).collect()
+        }
+    };
+}
+
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(unused_imports, reason = "MySQL answers with the verdict itself")
+)]
+pub(super) use answering_store;

@@ -1,4 +1,4 @@
-use super::sql::{Table, all, before, judge, list, ticks};
+use super::sql::{Table, all, answering_store, before, judge, list, ticks};
 use super::{Charge, RateLimitStore, TICK_SHIFT, Verdict};
 use crate::error::StoreError;
 use async_trait::async_trait;
@@ -101,6 +101,10 @@ impl SqliteStore {
         i64::try_from(nanos).unwrap_or(i64::MAX)
     }
 
+    fn timed(&self, sql: String, key: &[u8]) -> Query<'static, Sqlite, SqliteArguments> {
+        query(sql, key).bind(self.now())
+    }
+
     fn acquire_sql(&self, limits: usize) -> String {
         let table = self.table.name();
         let (price, capacity) = (|limit| 2 * limit + 3, |limit| 2 * limit + 4);
@@ -140,55 +144,10 @@ impl SqliteStore {
     }
 }
 
-#[async_trait]
-impl RateLimitStore for SqliteStore {
-    async fn acquire(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
-        let mut query = query(self.acquire_sql(charges.len()), key).bind(self.now());
-        for charge in charges {
-            query = query.bind(ticks(charge.price)).bind(ticks(charge.capacity));
-        }
-        let row = query.fetch_one(&self.pool).await.map_err(judge_code)?;
-        let allowed: i64 = row.try_get(0).map_err(judge_code)?;
-        let after = numbers(&row, 1, charges.len())?;
-        Ok(Verdict::of(charges, &before(charges, &after, allowed == 1)))
-    }
-
-    async fn peek(&self, key: &[u8], charges: &[Charge]) -> Result<Verdict, StoreError> {
-        let mut query = query(self.peek_sql(charges.len()), key).bind(self.now());
-        for charge in charges {
-            query = query.bind(ticks(charge.capacity));
-        }
-        let row = query.fetch_optional(&self.pool).await.map_err(judge_code)?;
-        let aheads = match row {
-            Some(row) => before(charges, &numbers(&row, 0, charges.len())?, false),
-            None => vec![0; charges.len()],
-        };
-        Ok(Verdict::of(charges, &aheads).before(charges))
-    }
-
-    async fn refund(&self, key: &[u8], charges: &[Charge]) -> Result<(), StoreError> {
-        let mut query = query(self.refund_sql(charges.len()), key);
-        for charge in charges {
-            query = query.bind(ticks(charge.price));
-        }
-        let refunded = query.execute(&self.pool).await;
-        refunded.map(drop).map_err(judge_code)
-    }
-
-    async fn reset(&self, key: &[u8]) -> Result<(), StoreError> {
-        let sql = format!("DELETE FROM {} WHERE id = ?1", self.table.name());
-        let removed = query(sql, key).execute(&self.pool).await;
-        removed.map(drop).map_err(judge_code)
-    }
-}
+answering_store!(SqliteStore, SqliteRow, i64);
 
 fn query(sql: String, key: &[u8]) -> Query<'static, Sqlite, SqliteArguments> {
     sqlx::query(AssertSqlSafe(sql)).bind(key.to_vec())
-}
-
-fn numbers(row: &SqliteRow, from: usize, count: usize) -> Result<Vec<i64>, StoreError> {
-    let number = |place| row.try_get(place).map_err(judge_code);
-    (from..from + count).map(number).collect()
 }
 
 fn judge_code(error: sqlx::Error) -> StoreError {

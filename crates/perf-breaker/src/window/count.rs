@@ -95,8 +95,8 @@ impl CountWindow {
     }
 
     #[inline]
-    fn is_full_of_good_calls(&self, generation: Generation) -> bool {
-        let full = (generation.0 << 1) | 1;
+    pub(super) fn is_full_of_good_calls(&self, generation: Generation) -> bool {
+        let full = (generation.bits() << 1) | 1;
         if self.ticket.load(Acquire) >> INDEX_BITS != full {
             return false;
         }
@@ -112,7 +112,7 @@ impl CountWindow {
             let taken = if tag(ticket) == generation {
                 ticket
             } else if stands() {
-                generation.0 << TAG_SHIFT
+                generation.bits() << TAG_SHIFT
             } else {
                 return None;
             };
@@ -194,20 +194,19 @@ impl Ticket {
 }
 
 const fn tag(word: u64) -> Generation {
-    Generation(word >> TAG_SHIFT)
+    Generation::from_bits(word >> TAG_SHIFT)
 }
 
 const fn empty_counts(generation: Generation) -> u64 {
-    (generation.0 << TAG_SHIFT) | (BIAS << COUNT_BITS) | BIAS
+    (generation.bits() << TAG_SHIFT) | (BIAS << COUNT_BITS) | BIAS
 }
 
 const fn unbiased(count: u64) -> u64 {
     (count & COUNT_MASK).saturating_sub(BIAS)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a generation has 20 bits")]
 const fn slot_word(generation: Generation, trace: Trace) -> u32 {
-    let mut word = ((generation.0 as u32) << SLOT_TAG_SHIFT) | USED;
+    let mut word = (generation.0 << SLOT_TAG_SHIFT) | USED;
     if trace.failed {
         word |= FAILED;
     }

@@ -158,7 +158,7 @@ const fn unpack(packed: u64) -> Position {
 }
 
 const fn tag(generation: Generation, epoch: u64) -> u64 {
-    ((generation.0 & GENERATION_MASK) << 24) | (epoch & EPOCH_MASK)
+    ((generation.bits() & GENERATION_MASK) << 24) | (epoch & EPOCH_MASK)
 }
 
 fn read(word: &AtomicU64, tag: u64) -> u64 {

@@ -25,7 +25,8 @@ impl Fleet {
         let breakers: Vec<_> = (0..size).map(|_| build()).collect();
         let member = |breaker: &CircuitBreaker| {
             let member = FleetMember::new("upstream", breaker.clone(), store.clone());
-            member.with_interval(INTERVAL).with_clock(clock.clone())
+            let member = member.with_interval(INTERVAL).unwrap();
+            member.with_clock(clock.clone())
         };
         let members = breakers.iter().map(member).collect();
         Self {
@@ -179,13 +180,25 @@ fn a_quorum_is_a_share() {
     }
 }
 
+/// An interval of nothing would ask the store without a pause, and its members would be gone at once.
+#[test]
+fn an_interval_is_neither_nothing_nor_for_ever() {
+    for interval in [Duration::ZERO, MS / 2, Duration::MAX] {
+        let member = FleetMember::new("upstream", CircuitBreaker::new("x"), MemoryFleet::new());
+        assert!(matches!(
+            member.with_interval(interval),
+            Err(ConfigError::Span { .. })
+        ));
+    }
+}
+
 /// On a real Redis, which counts in real time: the life of a report is kept long.
 fn on_redis(url: &str, prefix: &str, size: usize) -> Fleet {
     let store = RedisFleet::new(url, prefix).unwrap();
     let mut fleet = Fleet::new(size, |_| store);
     let members = fleet.members.drain(..);
     fleet.members = members
-        .map(|member| member.with_interval(30 * SECOND))
+        .map(|member| member.with_interval(30 * SECOND).unwrap())
         .collect();
     fleet
 }
@@ -278,7 +291,7 @@ async fn a_spawned_member_exchanges_word_until_it_is_aborted() {
         .iter()
         .map(|breaker| {
             let member = FleetMember::new("upstream", breaker.clone(), store.clone());
-            tokio::spawn(member.with_interval(20 * MS).run())
+            tokio::spawn(member.with_interval(20 * MS).unwrap().run())
         })
         .collect();
     fail(&breakers[0]);

@@ -8,7 +8,7 @@ use perf_breaker::{
     AnyError, Bulkhead, CircuitBreaker, Deadline, Guard, GuardBuilder, GuardError, Hold,
     NoFallback, Outcome, OverloadCause, RateLimiter, Retry, State,
 };
-use perf_core::{Backoff, Clock, ManualClock};
+use perf_core::{Backoff, Clock, Inspect, ManualClock, Sample, Value};
 use perf_testkit::allocations::count;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -113,8 +113,15 @@ fn every_attempt_takes_from_the_rate_limit_and_waits_for_it() {
 #[test]
 fn a_guard_may_wait_in_the_limiters_line() {
     let clock = ManualClock::new();
+    let limiter = limiter("1/second", &clock);
+    let denied = || {
+        let mut samples = Vec::new();
+        limiter.samples(&mut samples);
+        let of_denied = |sample: &&Sample| sample.name == "denied";
+        samples.iter().find(of_denied).unwrap().value.clone()
+    };
     let guard = on(&clock)
-        .rate_within(limiter("1/second", &clock), 3 * SECOND)
+        .rate_within(limiter.clone(), 3 * SECOND)
         .build()
         .unwrap();
     let call = || Box::pin(guard.call(|| ready(Ok::<_, ()>(()))));
@@ -123,12 +130,14 @@ fn a_guard_may_wait_in_the_limiters_line() {
     assert!(poll(&mut waits).is_pending());
     clock.advance(SECOND);
     assert_eq!(poll(&mut waits), Poll::Ready(Ok(())));
+    assert_eq!(denied(), Value::Counter(0), "it only had to wait");
     let hurried = Deadline::after_on(500 * MS, clock.clone()).scope(call());
     let refused = hurried.now_or_never().unwrap();
     assert!(
         matches!(refused, Err(GuardError::RateLimited(_))),
         "{refused:?}"
     );
+    assert_eq!(denied(), Value::Counter(1));
 }
 
 #[test]

@@ -151,6 +151,37 @@ fn the_delay_is_learnt_from_what_calls_take() {
     assert!((delay / 0.010 - 1.0).abs() < 0.02, "{delay}");
 }
 
+/// Callers that hang up early do not make the callee look fast; those that gave up late show that it is slow.
+#[test]
+fn calls_that_are_given_up_teach_only_once_they_are_late() {
+    let clock = ManualClock::new();
+    let hedge = builder(&clock).percentile(0.9).build().unwrap();
+    let give_up_after = |time: Duration| {
+        let mut call = Box::pin(hedge.call(std::future::pending::<Result<(), ()>>));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        clock.advance(time);
+    };
+    (0..200).for_each(|_| give_up_after(MS));
+    assert_eq!(hedge.delay(), None, "nothing has ended yet");
+    let answer = || {
+        clock.advance(100 * MS);
+        std::future::ready(Ok::<_, ()>(()))
+    };
+    for _ in 0..100 {
+        assert!(hedge.call(answer).now_or_never().is_some());
+    }
+    let near = |expected: f64| {
+        let delay = hedge.delay().unwrap().as_secs_f64();
+        assert!((delay / expected - 1.0).abs() < 0.02, "{delay}");
+    };
+    near(0.1);
+    (0..5_000).for_each(|_| give_up_after(MS));
+    near(0.1);
+    (0..2_000).for_each(|_| give_up_after(SECOND));
+    near(1.0);
+}
+
 #[test]
 fn settings_are_checked() {
     for share in [0.0, 1.01, f64::NAN] {

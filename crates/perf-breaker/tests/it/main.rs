@@ -5,6 +5,7 @@ mod adaptive;
 mod budget;
 mod bulkhead;
 mod calls;
+mod cluster;
 mod config;
 mod configs;
 mod cost;

@@ -4,17 +4,20 @@ use crate::envelope::{self, Envelope};
 use crate::pattern::Pattern;
 use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo};
 use crate::time::Time;
+use crate::versions::Version;
 use perf_core::Moment;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// The far tier of one cache.
 pub(crate) struct Far<K, V> {
-    tier: FarTier<K, V>,
+    pub(super) tier: FarTier<K, V>,
     namespace: String,
     time: Time,
+    /// Whether invalidations wait to be told to the store. Reads go without it until they are.
+    pub(crate) debts: Arc<AtomicBool>,
     /// Until when reads go without the store, in nanoseconds of the clock.
     cooling_until: AtomicU64,
     pub(crate) hits: AtomicU64,
@@ -26,14 +29,23 @@ pub(crate) struct Far<K, V> {
 /// What a reader sees under a key.
 #[derive(Debug)]
 pub(crate) enum Sight<V> {
-    /// A valid value, fresh for that long, with its tags.
-    Value(V, Duration, Vec<Box<str>>),
+    Value(Found<V>),
     /// Someone else's lease.
     Leased(Vec<u8>),
     /// Nothing of use; what begins so may be replaced.
     Missing(Vec<u8>),
     /// The store cannot be asked.
     Down,
+}
+
+/// A valid value.
+#[derive(Debug)]
+pub(crate) struct Found<V> {
+    pub(crate) value: V,
+    /// For how long it is fresh.
+    pub(crate) left: Duration,
+    pub(crate) tags: Vec<Box<str>>,
+    pub(crate) version: Option<Version>,
 }
 
 /// A wish to be the one who loads a key.
@@ -49,6 +61,8 @@ pub(crate) struct Wish<'a> {
 #[derive(Debug)]
 pub(crate) struct Grant {
     pub(crate) key: String,
+    /// The seal of what will be published.
+    seal: u64,
     lease: Lease,
     tags: Vec<Box<str>>,
     generations: Vec<u64>,
@@ -57,8 +71,15 @@ pub(crate) struct Grant {
 /// What a load gave for a granted key: a value, for how long it is fresh, and what it cost.
 pub(crate) type Yield<'a, V> = (&'a V, Duration, Duration);
 
+impl Grant {
+    /// Which writing of the key it will be.
+    pub(crate) const fn version(&self) -> Option<Version> {
+        Version::of_seal(self.seal)
+    }
+}
+
 /// Generations by the tag's name.
-type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
+pub(super) type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
 
 /// The longest key that is sent to a store, in bytes.
 const MAX_KEY: usize = 1_024;
@@ -68,11 +89,12 @@ const REMOVED_AT_ONCE: usize = 1_000;
 const ALL: &str = "";
 
 impl<K, V> Far<K, V> {
-    pub(crate) fn new(tier: FarTier<K, V>, namespace: String, time: Time) -> Self {
+    pub(crate) fn new(tier: FarTier<K, V>, namespace: &str, time: Time) -> Self {
         Self {
             tier,
-            namespace,
+            namespace: namespace.to_owned(),
             time,
+            debts: Arc::default(),
             cooling_until: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -103,8 +125,10 @@ impl<K, V> Far<K, V> {
         self.tier.near_ttl.map_or(ttl, |limit| ttl.min(limit))
     }
 
+    /// Whether reads go without the store.
     pub(crate) fn is_cooling(&self) -> bool {
-        self.time.now().as_nanos() < self.cooling_until.load(Ordering::Relaxed)
+        self.debts.load(Ordering::Acquire)
+            || self.time.now().as_nanos() < self.cooling_until.load(Ordering::Relaxed)
     }
 
     /// Looks under the keys: in one round trip if `tags` are all those of the values, else in two.
@@ -156,7 +180,16 @@ impl<K, V> Far<K, V> {
     ) -> Result<(), CacheError> {
         let tags = envelopes.iter().flatten();
         let tags = tags.flat_map(|(envelope, _)| envelope.tags.iter().map(|(tag, _)| *tag));
-        let mut unknown: Vec<&str> = tags.filter(|tag| !known.contains_key(tag)).collect();
+        self.know(known, tags.collect()).await
+    }
+
+    /// Asks for the generations of those of the tags that are not known.
+    pub(super) async fn know<'a>(
+        &self,
+        known: &mut Known<'a>,
+        mut unknown: Vec<&'a str>,
+    ) -> Result<(), CacheError> {
+        unknown.retain(|tag| !known.contains_key(tag));
         if unknown.is_empty() {
             return Ok(());
         }
@@ -197,8 +230,7 @@ impl<K, V> Far<K, V> {
         left: Duration,
         known: &Known<'_>,
     ) -> Option<Sight<V>> {
-        let stands = |(tag, number): &(&str, u64)| known.get(tag) == Some(&Some(*number));
-        if !envelope.tags.iter().all(stands) {
+        if !all_stand(&envelope.tags, known) {
             return None;
         }
         let Ok(value) = (self.tier.decode)(envelope.payload) else {
@@ -207,7 +239,12 @@ impl<K, V> Far<K, V> {
         };
         let tags = envelope.tags.iter().filter(|(tag, _)| *tag != ALL);
         let tags = tags.map(|(tag, _)| Box::from(*tag)).collect();
-        Some(Sight::Value(value, left, tags))
+        Some(Sight::Value(Found {
+            value,
+            left,
+            tags,
+            version: Version::of_seal(envelope.seal),
+        }))
     }
 
     /// Asks to be the one who loads these keys; `None` where someone else is.
@@ -233,6 +270,7 @@ impl<K, V> Far<K, V> {
         let known: HashMap<&str, u64> = names.zip(leased.generations).collect();
         let grant = |(wish, request): (&Wish<'_>, LeaseRequest<'_>)| Grant {
             key: wish.key.to_owned(),
+            seal: new_seal(),
             lease: request.lease,
             tags: wish.tags.into(),
             generations: std::iter::once(ALL)
@@ -256,8 +294,8 @@ impl<K, V> Far<K, V> {
     ) -> Result<Vec<bool>, CacheError> {
         let sealed = ends.iter().map(|(grant, value)| {
             let (value, ttl, cost) = (*value)?;
-            let bytes = self.seal(value, ttl, cost, &grant.tags, &grant.generations);
-            Some((bytes.ok()?, ttl))
+            let payload = self.payload(value).ok()?;
+            Some((self.seal(grant, &payload, ttl, cost), ttl))
         });
         let sealed: Vec<Option<(Vec<u8>, Duration)>> = sealed.collect();
         let settlements = ends
@@ -273,26 +311,50 @@ impl<K, V> Far<K, V> {
             .await
     }
 
-    /// Writes a value over whatever lies under `key`.
+    /// Writes a value over whatever lies under `key`; none if a later invalidation or write has overtaken
+    /// it.
+    ///
+    /// It takes a lease from whoever holds one, and settles it. A single unconditional write would be one
+    /// request less in flight and could not be taken back: a store that stood still, or a connection that
+    /// was given up, may apply it after an invalidation that came later.
     pub(crate) async fn put(
         &self,
         key: &str,
         value: &V,
         ttl: Duration,
         tags: &[Box<str>],
-    ) -> Result<(), CacheError> {
+    ) -> Result<Option<Version>, CacheError> {
         let fresh = self.fresh_tags(texts(tags));
         let store = &self.tier.store;
-        let generations = self
-            .ask("read generations", store.generations(&fresh))
-            .await?;
-        let bytes = self.seal(value, ttl, Duration::ZERO, tags, &generations)?;
-        self.ask("put", store.put(key, &bytes, ttl)).await
+        let mut grant = Grant {
+            key: key.to_owned(),
+            seal: new_seal(),
+            lease: envelope::lease(fastrand::u64(..)),
+            tags: tags.into(),
+            generations: Vec::new(),
+        };
+        let hold = self.tier.timeout.saturating_mul(2);
+        // First of all: what cannot be written must not take the place of what is there.
+        let payload = self.payload(value)?;
+        let begin = async {
+            tokio::try_join!(
+                store.put(key, &grant.lease, hold),
+                store.generations(&fresh)
+            )
+        };
+        (_, grant.generations) = self.ask("begin to put", begin).await?;
+        let bytes = self.seal(&grant, &payload, ttl, Duration::ZERO);
+        let settlement = Settlement {
+            key,
+            lease: grant.lease,
+            value: Some((&bytes, ttl)),
+        };
+        let settled = self.ask("put", store.settle(&[settlement])).await?;
+        Ok(grant.version().filter(|_| settled == [true]))
     }
 
-    pub(crate) async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        let keys = [key.to_owned()];
-        self.ask("remove", self.tier.store.remove(&keys)).await
+    pub(crate) async fn remove(&self, keys: &[String]) -> Result<(), CacheError> {
+        self.ask("remove", self.tier.store.remove(keys)).await
     }
 
     /// Removes what lies under keys that match, in batches; tells the number so far after each.
@@ -335,14 +397,7 @@ impl<K, V> Far<K, V> {
         self.renew(&[ALL.into()]).await
     }
 
-    fn seal(
-        &self,
-        value: &V,
-        ttl: Duration,
-        cost: Duration,
-        tags: &[Box<str>],
-        generations: &[u64],
-    ) -> Result<Vec<u8>, CacheError> {
+    fn payload(&self, value: &V) -> Result<Vec<u8>, CacheError> {
         let payload =
             (self.tier.encode)(value).map_err(|error| CacheError::Unencodable(Arc::new(error)))?;
         if payload.len() > self.tier.max_bytes {
@@ -351,24 +406,36 @@ impl<K, V> Far<K, V> {
                 limit: self.tier.max_bytes,
             });
         }
-        let tags = std::iter::once(ALL).chain(texts(tags));
+        Ok(payload)
+    }
+
+    fn seal(&self, grant: &Grant, payload: &[u8], ttl: Duration, cost: Duration) -> Vec<u8> {
+        let tags = std::iter::once(ALL).chain(texts(&grant.tags));
         let envelope = Envelope {
-            seal: fastrand::u64(..),
+            seal: grant.seal,
             codec: self.tier.codec,
             schema: self.tier.schema,
             stored_at_ms: self.wall_ms(),
             fresh_for_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
-            tags: tags.zip(generations.iter().copied()).collect(),
-            payload: &payload,
+            tags: tags.zip(grant.generations.iter().copied()).collect(),
+            payload,
         };
-        Ok(envelope.encode())
+        envelope.encode()
     }
 
     /// The names of the tags and of `ALL`, each with a new generation in case it has none.
     fn fresh_tags<'a>(&self, tags: impl Iterator<Item = &'a str>) -> Vec<(String, u64)> {
         let all = std::iter::once(ALL).chain(tags);
         all.map(|tag| (self.tag(tag), fastrand::u64(..))).collect()
+    }
+
+    pub(super) fn seat(&self, seat: usize) -> String {
+        format!("{}:s:{seat}", self.namespace)
+    }
+
+    pub(super) fn clear_tag(&self) -> String {
+        self.tag(ALL)
     }
 
     fn key_prefix(&self) -> String {
@@ -387,7 +454,7 @@ impl<K, V> Far<K, V> {
     }
 
     /// Waits for the store, no longer than allowed. After a failure, reads go without it for a while.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
@@ -411,6 +478,17 @@ impl<K, V> Far<K, V> {
 
 fn texts(tags: &[Box<str>]) -> impl Iterator<Item = &str> {
     tags.iter().map(AsRef::as_ref)
+}
+
+/// Whether no tag has been invalidated since its number was read.
+pub(super) fn all_stand(tags: &[(&str, u64)], known: &Known<'_>) -> bool {
+    let stands = |(tag, number): &(&str, u64)| known.get(tag) == Some(&Some(*number));
+    tags.iter().all(stands)
+}
+
+/// The seal of a writing; zero means that there is none.
+fn new_seal() -> u64 {
+    fastrand::u64(1..)
 }
 
 fn count(counter: &AtomicU64) {

@@ -54,6 +54,23 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         call.load_or_join(load).await
     }
 
+    /// Loads anew what is still fresh, for the next caller.
+    pub(crate) fn refresh_ahead<F, Fut, E>(
+        shared: Arc<Shared<K, V, S>>,
+        key: K,
+        policy: EntryPolicy,
+        load: F,
+    ) where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        // A closed cache loads nothing, and has said so to those who missed.
+        if let Ok(call) = Self::new(shared, key, policy) {
+            call.refresh(load);
+        }
+    }
+
     /// A call that wants a fresh value or none.
     pub(super) fn look(shared: Arc<Shared<K, V, S>>, key: K) -> Result<Self, CacheError> {
         let policy = EntryPolicy::new().stale_if_error(Duration::ZERO);
@@ -263,31 +280,39 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     }
 
     pub(super) fn has_fallback(&self) -> bool {
-        !self.windows.error.is_zero() && self.overdue_within(self.windows.error).is_some()
+        let error = self.windows.error;
+        !error.is_zero() && self.overdue_within(error, true).is_some()
     }
 
     /// What may be served instead of an error. It is looked up when it is needed: what was invalidated
     /// during the load is no fallback for it.
     pub(super) fn fallback(&self) -> Option<Lookup<V>> {
-        self.stale_within(self.windows.error)
+        self.overdue(self.windows.error, true)
     }
 
+    /// What may be served while a load runs. What is in doubt may not.
     pub(super) fn stale_within(&self, window: Duration) -> Option<Lookup<V>> {
+        self.overdue(window, false)
+    }
+
+    fn overdue(&self, window: Duration, may_be_doubted: bool) -> Option<Lookup<V>> {
         if window.is_zero() {
             return None;
         }
-        let entry = self.overdue_within(window)?;
-        if entry.overdue(self.shared.settings.time.tick()).is_zero() {
+        let (entry, is_doubted) = self.overdue_within(window, may_be_doubted)?;
+        let tick = self.shared.settings.time.tick();
+        if self.shared.overdue(&entry, tick).is_zero() && !is_doubted {
             return Some(self.lookup(entry, Source::Near));
         }
         self.shared.counters.stale_serves.increment();
         Some(self.lookup(entry, Source::Stale))
     }
 
-    fn overdue_within(&self, window: Duration) -> Option<Entry<V>> {
+    fn overdue_within(&self, window: Duration, may_be_doubted: bool) -> Option<(Entry<V>, bool)> {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.kept(&self.key)?;
-        (entry.overdue(tick) < window).then_some(entry)
+        let (entry, is_doubted) = self.shared.near.kept(&self.key)?;
+        let serves = self.shared.overdue(&entry, tick) < window && (may_be_doubted || !is_doubted);
+        serves.then_some((entry, is_doubted))
     }
 
     pub(super) fn lookup(&self, entry: Entry<V>, source: Source) -> Lookup<V> {

@@ -120,8 +120,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         let mut answers = true;
         for (mut member, sight) in std::mem::take(&mut self.members).into_iter().zip(sights) {
             member.replacing = match sight {
-                Sight::Value(value, left, tags) => {
-                    member.landing.publish(far_arrival(value, left, tags));
+                Sight::Value(found) => {
+                    member.landing.publish(far_arrival(found));
                     continue;
                 }
                 Sight::Leased(lease) => is_late.then_some(lease),
@@ -188,12 +188,13 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         let settled = far.settle(&ends).await;
         if let Ok(arrivals) = &mut arrivals {
             let granted = self.members.iter().filter(|member| is_granted(member));
-            for (number, member) in granted.enumerate() {
-                if let Some(arrival) = arrivals.get_mut(&member.landing.key) {
-                    // A store that failed says nothing of the value: it may be kept near.
-                    let is_lost = |settled: &Vec<bool>| settled.get(number) != Some(&true);
-                    arrival.is_overtaken =
-                        settled.as_ref().is_ok_and(is_lost) && !arrival.ttl.is_zero();
+            for (number, (member, grant)) in granted.zip(&grants).enumerate() {
+                if let Some(arrival) = arrivals.get_mut(&member.landing.key)
+                    && !arrival.ttl.is_zero()
+                {
+                    let settled = settled.as_ref().ok();
+                    let settled = settled.map(|settled| settled.get(number) == Some(&true));
+                    arrival.settle(settled, grant);
                 }
             }
         }
@@ -217,7 +218,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
             .collect();
         let _turn = self.shared.turn().await;
         let keys = chosen.iter().map(|member| member.landing.key.clone());
-        let mut values = load(keys.collect()).await?;
+        let time = &self.shared.settings.time;
+        let start = time.now();
+        let loaded = load(keys.collect()).await;
+        self.shared.note_cost(time.now().since(start));
+        let mut values = loaded?;
         let arrivals = chosen.iter().flat_map(|member| {
             let (key, terms) = (&member.landing.key, &member.landing.terms);
             let value = values.remove(key)?;

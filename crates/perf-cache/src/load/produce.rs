@@ -1,8 +1,9 @@
 use super::task::Terms;
 use crate::bounds::{Key, Value};
-use crate::far::{Far, Grant, Sight, Wish};
+use crate::far::{Far, Found, Grant, Sight, Wish};
 use crate::shared::Shared;
 use crate::store::LocalStore;
+use crate::versions::Version;
 use crate::{CacheError, Source};
 use perf_core::Backoff;
 use std::sync::Arc;
@@ -20,6 +21,17 @@ pub(super) struct Arrival<V> {
     pub(super) tags: Option<Vec<Box<str>>>,
     /// Whether an invalidation elsewhere has overtaken its load.
     pub(super) is_overtaken: bool,
+    /// Which writing of its key the far tier holds of it, if it does.
+    pub(super) version: Option<Version>,
+}
+
+impl<V> Arrival<V> {
+    /// Notes whether its lease still stood, where the far tier said so. A store that failed says nothing of
+    /// the value: it may be kept near.
+    pub(super) fn settle(&mut self, settled: Option<bool>, grant: &Grant) {
+        self.is_overtaken = settled == Some(false);
+        self.version = grant.version().filter(|_| settled == Some(true));
+    }
 }
 
 /// How often to look whether another process's load has ended: soon at first, then ten times a second.
@@ -45,7 +57,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let far = self.shared.far.as_ref()?;
         let name = far.key(self.key).ok()?;
         match self.look(far, name).await {
-            Sight::Value(value, left, tags) => Some(far_arrival(value, left, tags)),
+            Sight::Value(found) => Some(far_arrival(found)),
             Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
         }
     }
@@ -65,9 +77,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let mut pauses = looks();
         loop {
             let replacing = match self.look(far, name.clone()).await {
-                Sight::Value(value, left, tags) => {
-                    return Ok(far_arrival(value, left, tags));
-                }
+                Sight::Value(found) => return Ok(far_arrival(found)),
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
                 // Its holder is slow, or gone.
@@ -138,8 +148,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         if let Ok(arrival) = &mut arrival
             && has_end
         {
-            // A store that failed says nothing of the value: it may be kept near.
-            arrival.is_overtaken = settled.is_ok_and(|settled| settled != [true]);
+            arrival.settle(settled.ok().map(|settled| settled == [true]), &grants[0]);
         }
         arrival
     }
@@ -151,7 +160,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send,
     {
         let _turn = self.shared.turn().await;
-        load().await
+        let time = &self.shared.settings.time;
+        let start = time.now();
+        let loaded = load().await;
+        self.shared.note_cost(time.now().since(start));
+        loaded
     }
 
     fn far(&self) -> Option<(&Far<K, V>, String)> {
@@ -219,16 +232,18 @@ pub(super) fn loaded_arrival<K: Key, V: Value, S: LocalStore<K, V>>(
         source: Source::Loaded,
         tags: None,
         is_overtaken: false,
+        version: None,
     }
 }
 
 /// A value that the far tier held.
-pub(super) const fn far_arrival<V>(value: V, left: Duration, tags: Vec<Box<str>>) -> Arrival<V> {
+pub(super) fn far_arrival<V>(found: Found<V>) -> Arrival<V> {
     Arrival {
-        value,
+        value: found.value,
         source: Source::Far,
-        ttl: left,
-        tags: Some(tags),
+        ttl: found.left,
+        tags: Some(found.tags),
         is_overtaken: false,
+        version: found.version,
     }
 }

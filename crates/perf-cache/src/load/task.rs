@@ -125,7 +125,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         };
         let born = self.flight.stamp.born();
         let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
-        match near.publish(&self.key, &self.flight, entry) {
+        match near.publish(&self.key, &self.flight, entry, arrival.version) {
             Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
             Publication::Refused => self.shared.counters.refused_publications.increment(),
         }

@@ -87,6 +87,9 @@ impl<K, V> Displaced<K, V> {
     }
 }
 
+/// A guess at the weight of an entry, which only sizes tables.
+const TYPICAL_BYTES: u64 = 1_024;
+
 /// What an entry weighs: a function of key and value that always says the same of the same entry.
 pub type Weigher<K, V> = Arc<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 
@@ -110,6 +113,14 @@ impl<K, V> Capacity<K, V> {
     pub const fn limit(&self) -> u64 {
         match self {
             Self::Entries(limit) | Self::Weight { limit, .. } => *limit,
+        }
+    }
+
+    /// A guess at how many entries that is.
+    pub(crate) fn typical_entries(&self) -> u64 {
+        match self {
+            Self::Entries(entries) => *entries,
+            Self::Weight { limit, .. } => (limit / TYPICAL_BYTES).max(32),
         }
     }
 

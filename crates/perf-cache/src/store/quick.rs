@@ -30,8 +30,6 @@ const HOT: f64 = 0.9;
 const GHOSTS: f64 = 1.0;
 /// More of them would take fewer large entries, fewer would slow down writers on many cores.
 const MAX_WEIGHING_SHARDS: usize = 16;
-/// A guess at the weight of an entry, which only sizes the tables.
-const TYPICAL_BYTES: u64 = 1_024;
 
 impl<K, V> LocalStore<K, V> for QuickStore<K, V>
 where
@@ -40,10 +38,7 @@ where
 {
     fn with_capacity(capacity: Capacity<K, V>) -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let entries = match capacity {
-            Capacity::Entries(entries) => entries,
-            Capacity::Weight { limit, .. } => (limit / TYPICAL_BYTES).max(32),
-        };
+        let entries = capacity.typical_entries();
         let options = OptionsBuilder::new()
             .shards(shards(&capacity, cores))
             .estimated_items_capacity(usize::try_from(entries).unwrap_or(usize::MAX))

@@ -28,7 +28,7 @@ const GENERATION_MS: u64 = 8 * 24 * 60 * 60 * 1_000;
 /// How many keys Redis looks at in one step of a walk.
 const SCAN_STEP: u32 = 1_000;
 /// How long a connection attempt or an answer may take. The cache's own limit is usually shorter.
-const LIMIT: Duration = Duration::from_millis(500);
+pub(crate) const LIMIT: Duration = Duration::from_millis(500);
 
 /// Takes the lease unless something lies there that must not be replaced. What is no string is none of
 /// the cache's values.
@@ -57,18 +57,7 @@ impl RedisStore {
     ///
     /// Outside a tokio runtime, on which the connection lives.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        // An answer of a few bytes must not wait for a full segment.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = url
-            .into_connection_info()
-            .map_err(judge)?
-            .set_tcp_settings(tcp);
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(LIMIT))
-            .set_response_timeout(Some(LIMIT))
-            .set_number_of_retries(1);
-        let client = Client::open(info).map_err(judge)?;
-        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(judge)?;
+        let connection = connection(client(url)?)?;
         Ok(Self { connection })
     }
 
@@ -101,6 +90,25 @@ impl RemoteStore for RedisStore {
             generations: generations.collect(),
             values,
         })
+    }
+
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new()); // Redis refuses a pipeline of nothing.
+        }
+        let mut pipeline = pipe();
+        for key in keys {
+            let last = bytes.saturating_sub(1);
+            pipeline.cmd("GETRANGE").arg(key).arg(0).arg(last);
+        }
+        pipeline
+            .query_async(&mut self.connection())
+            .await
+            .map_err(judge)
     }
 
     async fn lease(
@@ -252,6 +260,23 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+/// A client of the server at `url`.
+pub(crate) fn client(url: &str) -> Result<Client, StoreError> {
+    // An answer of a few bytes must not wait for a full segment.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let info = url.into_connection_info().map_err(judge)?;
+    Client::open(info.set_tcp_settings(tcp)).map_err(judge)
+}
+
+/// A connection that heals itself, made when it is first used.
+pub(crate) fn connection(client: Client) -> Result<ConnectionManager, StoreError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(LIMIT))
+        .set_response_timeout(Some(LIMIT))
+        .set_number_of_retries(1);
+    ConnectionManager::new_lazy_with_config(client, config).map_err(judge)
+}
+
 /// A field of an answer to `INFO`.
 fn field<'a>(section: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = section.lines().filter_map(|line| line.split_once(':'));
@@ -326,7 +351,7 @@ fn parse(error: ParsingError) -> StoreError {
     StoreError::new(error, Transience::Permanent)
 }
 
-fn judge(error: RedisError) -> StoreError {
+pub(crate) fn judge(error: RedisError) -> StoreError {
     let transience = match error.code() {
         Some(code) => Transience::of_redis_code(code),
         None if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => {

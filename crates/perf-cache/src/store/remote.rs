@@ -28,6 +28,29 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     /// It changes nothing.
     async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError>;
 
+    /// The first `bytes` bytes of what lies under each key. An empty answer may stand for no value.
+    ///
+    /// By default it reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut values = self.read(keys, &[]).await?.values;
+        for value in values.iter_mut().flatten() {
+            value.truncate(bytes);
+        }
+        Ok(values)
+    }
+
     /// For each request, puts its lease under its key if nothing lies there, or no bytes, or what begins
     /// with `replacing`. Creates generations that do not exist, and returns all of them.
     ///

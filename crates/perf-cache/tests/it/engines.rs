@@ -125,7 +125,7 @@ async fn an_overtaken_load_leaves_no_trace<S: LocalStore<u64, u64>>() -> anyhow:
             "invalidate" => cache.invalidate(&1).await?,
             "tag" => cache.invalidate_tag("tag").await?,
             _ => cache.clear().await?,
-        }
+        };
         release.send(()).expect("the load waits");
         assert_eq!(caller.await??, 1, "{way}");
         let left = (way == "insert").then_some(2);

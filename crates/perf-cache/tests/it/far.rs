@@ -150,7 +150,7 @@ async fn an_invalidation_elsewhere_during_a_load_is_not_lost() -> anyhow::Result
             "tag" => writer.invalidate_tag("team").await?,
             "clear" => writer.clear().await?,
             _ => writer.insert_with(1, "new".into(), policy.clone()).await?,
-        }
+        };
         release.send(()).expect("the load waits");
         assert_eq!(caller.await??, "old", "who called before may have it");
         let after = writer.get_or_load_with(1, policy, load("new")).await?;

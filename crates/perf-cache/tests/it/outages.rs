@@ -124,7 +124,7 @@ impl Fleet {
 async fn change(truth: Arc<Truth>, cache: Numbers, key: usize) -> anyhow::Result<()> {
     let version = truth.versions[key].fetch_add(1, Ordering::SeqCst) + 1;
     match cache.invalidate(&key).await {
-        Ok(()) => {
+        Ok(_) => {
             truth.acknowledged[key].fetch_max(version, Ordering::SeqCst);
         }
         Err(error) => anyhow::ensure!(error.is_transient(), "{error:?}"),

@@ -157,7 +157,7 @@ async fn what_was_invalidated_is_no_fallback() -> anyhow::Result<()> {
             "key" => cache.invalidate(&1).await?,
             "tag" => cache.invalidate_tag("tag").await?,
             _ => cache.clear().await?,
-        }
+        };
         release.send(()).expect("the load waits");
         let result = caller.await?;
         assert!(

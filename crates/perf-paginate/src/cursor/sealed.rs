@@ -1,6 +1,6 @@
 use super::CursorCodec;
+use super::keys::{Key, KeyRing};
 use super::lifetime::Lifetime;
-use super::signed::Signed;
 use crate::error::{CursorFault, Error};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -26,14 +26,12 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Sealed {
-    /// The first seals; all open.
-    keys: Vec<Key>,
+    keys: KeyRing<Secrets>,
     lifetime: Option<Lifetime>,
 }
 
 #[derive(Clone)]
-struct Key {
-    id: [u8; 4],
+struct Secrets {
     cipher: Aes256Gcm,
     nonces: Hmac<Sha256>,
 }
@@ -46,29 +44,31 @@ const HEAD: usize = 5;
 const NONCE: usize = 12;
 
 impl Sealed {
-    /// Seals with `key`, which must be random, at least [`Signed::MIN_KEY`] bytes, and the same on every server.
+    /// Seals with `key`, which must be random, at least [`Signed::MIN_KEY`](super::Signed::MIN_KEY) bytes, and the same on every server.
     ///
     /// # Errors
     ///
     /// [`Error::Configuration`] when the key is too short.
     pub fn new(key: &[u8]) -> Result<Self, Error> {
         Ok(Self {
-            keys: vec![Key::new(key)?],
+            keys: KeyRing::new(key)?,
             lifetime: None,
         })
     }
 
-    /// Also opens with `key`. Keys are rotated as those of [`Signed::accepting`].
+    /// Also opens with `key`. Keys are rotated as those of [`Signed::accepting`](super::Signed::accepting).
     ///
     /// # Errors
     ///
     /// As [`Sealed::new`].
-    pub fn accepting(mut self, key: &[u8]) -> Result<Self, Error> {
-        self.keys.push(Key::new(key)?);
-        Ok(self)
+    pub fn accepting(self, key: &[u8]) -> Result<Self, Error> {
+        Ok(Self {
+            keys: self.keys.accepting(key)?,
+            ..self
+        })
     }
 
-    /// As [`Signed::expiring`].
+    /// As [`Signed::expiring`](super::Signed::expiring).
     #[must_use]
     pub fn expiring(mut self, lifetime: Duration, clock: impl Clock) -> Self {
         self.lifetime = Some(Lifetime::new(lifetime, clock));
@@ -76,33 +76,26 @@ impl Sealed {
     }
 }
 
-impl Key {
-    fn new(key: &[u8]) -> Result<Self, Error> {
-        let weak = || Error::Configuration("a sealing key needs at least 32 bytes".into());
-        if key.len() < Signed::MIN_KEY {
-            return Err(weak());
-        }
+impl Key for Secrets {
+    const LABEL: &str = "perf-paginate sealing key id";
+
+    fn of(secret: &[u8]) -> Option<Self> {
         let derived = |purpose: &str| {
             Sha256::new()
                 .chain_update(purpose)
-                .chain_update(key)
+                .chain_update(secret)
                 .finalize()
         };
-        let mut id = [0; 4];
-        id.copy_from_slice(&derived("perf-paginate sealing key id")[..4]);
-        let cipher = Aes256Gcm::new_from_slice(&derived("perf-paginate sealing key"));
-        let nonces = Hmac::new_from_slice(&derived("perf-paginate sealing nonce"));
-        Ok(Self {
-            id,
-            cipher: cipher.map_err(|_| weak())?,
-            nonces: nonces.map_err(|_| weak())?,
+        Some(Self {
+            cipher: Aes256Gcm::new_from_slice(&derived("perf-paginate sealing key")).ok()?,
+            nonces: Hmac::new_from_slice(&derived("perf-paginate sealing nonce")).ok()?,
         })
     }
 }
 
 impl CursorCodec for Sealed {
     fn seal(&self, payload: &[u8]) -> Vec<u8> {
-        let key = &self.keys[0];
+        let (id, secrets) = self.keys.first();
         let header = if self.lifetime.is_some() {
             TIMED
         } else {
@@ -115,8 +108,8 @@ impl CursorCodec for Sealed {
         content.extend_from_slice(payload);
         let mut token = Vec::with_capacity(HEAD + NONCE + content.len() + 16);
         token.push(header);
-        token.extend_from_slice(&key.id);
-        let keyed = key
+        token.extend_from_slice(id);
+        let keyed = secrets
             .nonces
             .clone()
             .chain_update(&token)
@@ -128,7 +121,7 @@ impl CursorCodec for Sealed {
             aad: &token,
         };
         // It fails only for a content of 64 GiB. A cursor without content is none, and is refused.
-        let sealed = key
+        let sealed = secrets
             .cipher
             .encrypt(&Nonce::from(nonce), secret)
             .unwrap_or_default();
@@ -148,13 +141,13 @@ impl CursorCodec for Sealed {
         let (nonce, sealed) = rest
             .split_first_chunk::<NONCE>()
             .ok_or(CursorFault::Malformed)?;
-        let key = self.keys.iter().find(|key| key.id == head[1..]);
-        let key = key.ok_or(CursorFault::UnknownKey)?;
+        let [_, id @ ..] = *head;
+        let secrets = self.keys.find(id)?;
         let secret = Payload {
             msg: sealed,
             aad: head,
         };
-        let content = key.cipher.decrypt(&Nonce::from(*nonce), secret);
+        let content = secrets.cipher.decrypt(&Nonce::from(*nonce), secret);
         let content = content.map_err(|_| CursorFault::BadSignature)?;
         Lifetime::check(self.lifetime.as_ref(), header == TIMED, &content).map(<[u8]>::to_vec)
     }

@@ -1,9 +1,10 @@
 use super::CursorCodec;
+use super::keys::{Key, KeyRing};
 use super::lifetime::Lifetime;
 use crate::error::{CursorFault, Error};
 use hmac::{Hmac, KeyInit, Mac};
 use perf_core::Clock;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::fmt;
 use std::time::Duration;
 
@@ -23,15 +24,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Signed {
-    /// The first signs; all verify.
-    keys: Vec<Key>,
+    keys: KeyRing<Hmac<Sha256>>,
     lifetime: Option<Lifetime>,
-}
-
-#[derive(Clone)]
-struct Key {
-    id: [u8; 4],
-    mac: Hmac<Sha256>,
 }
 
 const TIMELESS: u8 = 0x11;
@@ -50,7 +44,7 @@ impl Signed {
     /// [`Error::Configuration`] when the key is shorter than [`Signed::MIN_KEY`].
     pub fn new(key: &[u8]) -> Result<Self, Error> {
         Ok(Self {
-            keys: vec![Key::new(key)?],
+            keys: KeyRing::new(key)?,
             lifetime: None,
         })
     }
@@ -61,9 +55,11 @@ impl Signed {
     /// # Errors
     ///
     /// As [`Signed::new`].
-    pub fn accepting(mut self, key: &[u8]) -> Result<Self, Error> {
-        self.keys.push(Key::new(key)?);
-        Ok(self)
+    pub fn accepting(self, key: &[u8]) -> Result<Self, Error> {
+        Ok(Self {
+            keys: self.keys.accepting(key)?,
+            ..self
+        })
     }
 
     /// Refuses cursors that `clock` saw made longer than `lifetime` ago, counted in whole seconds, and those
@@ -75,38 +71,29 @@ impl Signed {
     }
 }
 
-impl Key {
-    fn new(key: &[u8]) -> Result<Self, Error> {
-        let weak = || Error::Configuration("a signing key needs at least 32 bytes".into());
-        if key.len() < Signed::MIN_KEY {
-            return Err(weak());
-        }
-        let mac = Hmac::new_from_slice(key).map_err(|_| weak())?;
-        let digest = Sha256::new()
-            .chain_update(b"perf-paginate key id")
-            .chain_update(key)
-            .finalize();
-        let mut id = [0; 4];
-        id.copy_from_slice(&digest[..4]);
-        Ok(Self { id, mac })
+impl Key for Hmac<Sha256> {
+    const LABEL: &str = "perf-paginate key id";
+
+    fn of(secret: &[u8]) -> Option<Self> {
+        Self::new_from_slice(secret).ok()
     }
 }
 
 impl CursorCodec for Signed {
     fn seal(&self, payload: &[u8]) -> Vec<u8> {
-        let key = &self.keys[0];
-        let mut token = Vec::with_capacity(1 + key.id.len() + 8 + payload.len() + TAG);
+        let (id, mac) = self.keys.first();
+        let mut token = Vec::with_capacity(1 + id.len() + 8 + payload.len() + TAG);
         token.push(if self.lifetime.is_some() {
             TIMED
         } else {
             TIMELESS
         });
-        token.extend_from_slice(&key.id);
+        token.extend_from_slice(id);
         if let Some(lifetime) = &self.lifetime {
             token.extend_from_slice(&lifetime.now().to_be_bytes());
         }
         token.extend_from_slice(payload);
-        let tag = key.mac.clone().chain_update(&token).finalize().into_bytes();
+        let tag = mac.clone().chain_update(&token).finalize().into_bytes();
         token.extend_from_slice(&tag[..TAG]);
         token
     }
@@ -123,12 +110,7 @@ impl CursorCodec for Signed {
         let (id, content) = content
             .split_first_chunk::<4>()
             .ok_or(CursorFault::Malformed)?;
-        let key = self
-            .keys
-            .iter()
-            .find(|key| key.id == *id)
-            .ok_or(CursorFault::UnknownKey)?;
-        let mac = key.mac.clone().chain_update(signed);
+        let mac = self.keys.find(*id)?.clone().chain_update(signed);
         mac.verify_truncated_left(tag)
             .map_err(|_| CursorFault::BadSignature)?;
         Lifetime::check(self.lifetime.as_ref(), header == TIMED, content).map(<[u8]>::to_vec)

@@ -111,13 +111,11 @@ impl Recovery {
 
 /// Whether the lines of one member end with a record that fits them.
 fn member(scan: &mut Scan, lines: &mut impl BufRead) -> bool {
-    let mut line = Vec::new();
     loop {
-        line.clear();
-        if lines.read_until(b'\n', &mut line).is_err() {
+        if scan.read(lines).is_err() {
             return false;
         }
-        match scan.line(&line) {
+        match scan.line() {
             Line::Row => {}
             Line::Record => return true,
             Line::Broken => return false,

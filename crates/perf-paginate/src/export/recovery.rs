@@ -16,7 +16,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Reads an export, or what there is of one, line by line.
+    /// Reads an export, or what there is of one, line by line. However long a line is, memory holds 64 KiB of it.
     ///
     /// # Errors
     ///
@@ -25,12 +25,9 @@ impl Recovery {
         let mut lines = BufReader::new(export);
         let mut scan = Scan::default();
         let mut position = 0;
-        let mut line = Vec::new();
         loop {
-            line.clear();
-            let read = lines.read_until(b'\n', &mut line)?;
-            position += u64::try_from(read).unwrap_or(u64::MAX);
-            let goes_on = match scan.line(&line) {
+            position += scan.read(&mut lines)?;
+            let goes_on = match scan.line() {
                 Line::Row => true,
                 Line::Record => scan.accept(position),
                 Line::Broken => false,
@@ -54,14 +51,46 @@ pub(super) enum Line {
 /// Counts rows, and believes a record only if it counted as many.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
+    /// The last line, or its start.
+    line: Vec<u8>,
     rows: u64,
     record: Option<Record>,
     found: Recovery,
 }
 
+/// The longest record, in bytes: a cursor's length is bounded by what a URL bears. Of a row its first bytes are enough.
+const LONGEST: usize = 64 << 10;
+
 impl Scan {
-    pub(super) fn line(&mut self, line: &[u8]) -> Line {
-        let Some(line) = line.strip_suffix(b"\n") else {
+    /// Reads the next line, of which it keeps no more than a record has; how many bytes there were.
+    pub(super) fn read(&mut self, lines: &mut impl BufRead) -> io::Result<u64> {
+        self.line.clear();
+        let mut bytes = 0;
+        loop {
+            let there = match lines.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                there => there?,
+            };
+            let end = there.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(there.len(), |end| end + 1);
+            let content = &there[..end.unwrap_or(taken)];
+            let room = LONGEST.saturating_sub(self.line.len());
+            self.line
+                .extend_from_slice(&content[..content.len().min(room)]);
+            lines.consume(taken);
+            bytes += u64::try_from(taken).unwrap_or(u64::MAX);
+            if end.is_some() {
+                self.line.push(b'\n');
+            }
+            if end.is_some() || taken == 0 {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// What the line is that was read last.
+    pub(super) fn line(&mut self) -> Line {
+        let Some(line) = self.line.strip_suffix(b"\n") else {
             return Line::Broken;
         };
         if !line.starts_with(RECORD) {
@@ -133,6 +162,20 @@ mod tests {
             assert_eq!(found.length, u64::try_from(kept).unwrap());
             assert_eq!(found.checkpoint.is_some(), kept == at_checkpoint);
         }
+    }
+
+    #[test]
+    fn a_line_of_any_length_is_read_in_little_memory() {
+        let long = "x".repeat(10 * LONGEST);
+        let whole = format!("{long}\n2\n{CHECKPOINT}");
+        assert_eq!(read(&whole).rows, 2);
+        let endless = Read::take(io::repeat(b'{'), 1 << 24);
+        let mut scan = Scan::default();
+        let read = scan.read(&mut BufReader::new(endless)).unwrap();
+        assert_eq!((read, scan.line.capacity() <= 2 * LONGEST), (1 << 24, true));
+        assert_eq!(scan.line(), Line::Broken);
+        let record = format!("{{\"$checkpoint\":{{\"rows\":0,\"cursor\":\"{long}\"}}}}\n");
+        assert_eq!(self::read(&record), Recovery::default());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Sources that remember what they were asked.
 
-use super::{Batch, Origin, PageSource, Selection};
+use super::{Origin, PageSource, Selection};
 use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
+use crate::order::TotalOrder;
 use crate::schema::Schema;
 use crate::value::Value;
 use async_trait::async_trait;
@@ -39,14 +40,15 @@ pub struct Counted<S> {
     totals: Cache<Asked, Option<u64>>,
 }
 
-/// Remembers pages and counts. Rows are shared by all who ask for the same.
+/// Remembers pages, counts and figures. Rows are shared by all who ask for the same.
 ///
-/// A walk through it sees pages of different moments, and may repeat or miss rows that moved between them. Streams
+/// Relations are read anew. A walk through it sees pages of different moments, and may repeat or miss rows that moved between them. Streams
 /// and exports belong on the source itself.
 pub struct Cached<S: PageSource> {
     counted: Counted<S>,
     pages: Cache<Asked, Arc<Vec<S::Item>>>,
     records: Cache<Asked, Arc<Vec<Vec<Value>>>>,
+    groups: Cache<Asked, Arc<Vec<Group>>>,
 }
 
 /// Most counts, and most pages, that are remembered.
@@ -72,7 +74,7 @@ impl<S: PageSource> Counted<S> {
 }
 
 impl<S: PageSource> Cached<S> {
-    /// Pages and counts are good for `lifetime`, at least 8.4 ms and at most 104 days.
+    /// Pages, counts and figures are good for `lifetime`, at least 8.4 ms and at most 104 days.
     ///
     /// # Errors
     ///
@@ -83,10 +85,12 @@ impl<S: PageSource> Cached<S> {
     {
         let pages = Cache::builder("paginate pages").ttl(lifetime);
         let records = Cache::builder("paginate records").ttl(lifetime);
+        let groups = Cache::builder("paginate groups").ttl(lifetime);
         Ok(Self {
             counted: Counted::new(source, lifetime)?,
             pages: pages.max_entries(MOST).build().map_err(misconfigured)?,
             records: records.max_entries(MOST).build().map_err(misconfigured)?,
+            groups: groups.max_entries(MOST).build().map_err(misconfigured)?,
         })
     }
 
@@ -105,7 +109,8 @@ impl<S: PageSource> Cached<S> {
     {
         self.counted.totals.clear().await.map_err(unreachable)?;
         self.pages.clear().await.map_err(unreachable)?;
-        self.records.clear().await.map_err(unreachable)
+        self.records.clear().await.map_err(unreachable)?;
+        self.groups.clear().await.map(drop).map_err(unreachable)
     }
 }
 
@@ -121,16 +126,22 @@ impl<S: PageSource> PageSource for Counted<S> {
         self.source.rows(selection).await
     }
 
-    async fn batch(&self, selection: &Selection<'_>) -> Result<Batch<S::Item>, Error> {
-        self.source.batch(selection).await
-    }
-
     async fn records(
         &self,
         selection: &Selection<'_>,
         fields: &[usize],
     ) -> Result<Vec<Vec<Value>>, Error> {
         self.source.records(selection, fields).await
+    }
+
+    async fn matching(
+        &self,
+        condition: &Condition,
+        order: &TotalOrder,
+        field: usize,
+        keys: &[Value],
+    ) -> Result<Vec<(usize, S::Item)>, Error> {
+        self.source.matching(condition, order, field, keys).await
     }
 
     async fn count(&self, condition: &Condition, at_most: Option<u64>) -> Result<u64, Error> {
@@ -188,6 +199,16 @@ impl<S: PageSource<Item: Clone + Sync>> PageSource for Cached<S> {
         records.map(|records| records.to_vec()).map_err(unloaded)
     }
 
+    async fn matching(
+        &self,
+        condition: &Condition,
+        order: &TotalOrder,
+        field: usize,
+        keys: &[Value],
+    ) -> Result<Vec<(usize, S::Item)>, Error> {
+        self.counted.matching(condition, order, field, keys).await
+    }
+
     async fn count(&self, condition: &Condition, at_most: Option<u64>) -> Result<u64, Error> {
         self.counted.count(condition, at_most).await
     }
@@ -204,10 +225,32 @@ impl<S: AggregateSource> AggregateSource for Counted<S> {
     }
 }
 
+#[async_trait]
+impl<S: AggregateSource<Item: Clone + Sync>> AggregateSource for Cached<S> {
+    async fn aggregate(&self, aggregation: &Aggregation<'_>) -> Result<Vec<Group>, Error> {
+        let mut asked = Asking::new(b'g');
+        asked.aggregation(aggregation);
+        let source = Arc::clone(&self.counted.source);
+        let (condition, measures) = (aggregation.condition.clone(), aggregation.measures.to_vec());
+        let (group, limit) = (aggregation.group, aggregation.limit);
+        let load = async move || {
+            let aggregation = Aggregation {
+                condition: &condition,
+                measures: &measures,
+                group,
+                limit,
+            };
+            source.aggregate(&aggregation).await.map(Arc::new)
+        };
+        let groups = self.groups.get_or_load(asked.digest(), load).await;
+        groups.map(|groups| groups.to_vec()).map_err(unloaded)
+    }
+}
+
 /// A selection that outlives the request: a load goes on when its caller has gone.
 struct Owned {
     condition: Condition,
-    order: crate::order::TotalOrder,
+    order: TotalOrder,
     from: OwnedOrigin,
     limit: u64,
 }
@@ -265,6 +308,17 @@ impl Asking {
 
     fn condition(&mut self, condition: &Condition) {
         condition.encode(&mut self.0);
+    }
+
+    fn aggregation(&mut self, aggregation: &Aggregation<'_>) {
+        self.condition(aggregation.condition);
+        self.number(number(aggregation.measures.len()));
+        for (measure, field) in aggregation.measures {
+            self.number(*measure as u64);
+            self.number(number(*field));
+        }
+        self.number(aggregation.group.map_or(0, |field| number(field) + 1));
+        self.number(aggregation.limit);
     }
 
     fn selection(&mut self, selection: &Selection<'_>) {

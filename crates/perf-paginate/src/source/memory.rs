@@ -108,12 +108,12 @@ impl<T: Clone + Send + Sync + 'static> AggregateSource for SliceSource<T> {
         let mut groups: HashMap<Vec<u8>, (Value, Vec<&T>)> = HashMap::new();
         if aggregation.group.is_none() {
             // There is one group, even of no rows.
-            groups.insert(key_of(&Value::Null), (Value::Null, Vec::new()));
+            groups.insert(Value::Null.form(), (Value::Null, Vec::new()));
         }
         for row in self.holding(aggregation.condition) {
             let group = aggregation.group;
             let key = group.map_or(Value::Null, |field| self.schema.read(row, field));
-            let (_, rows) = groups.entry(key_of(&key)).or_insert((key, Vec::new()));
+            let (_, rows) = groups.entry(key.form()).or_insert((key, Vec::new()));
             rows.push(row);
         }
         let groups = groups.into_values().take(saturating(aggregation.limit));
@@ -139,12 +139,6 @@ impl<T> SliceSource<T> {
         let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         Ok(Group::new(key, count, values.collect::<Result<_, _>>()?))
     }
-}
-
-fn key_of(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value.encode(&mut bytes);
-    bytes
 }
 
 impl<T> fmt::Debug for SliceSource<T> {

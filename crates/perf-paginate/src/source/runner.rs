@@ -1,23 +1,29 @@
 //! What statements run on: anything of sqlx that executes them.
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use futures_util::lock::{Mutex, MutexGuard};
 use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments};
 use std::fmt;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
+/// Takes the rows of a statement one by one, as they arrive. An error ends the statement.
+pub type EachRow<'a, R> = &'a mut (dyn FnMut(R) -> Result<(), sqlx::Error> + Send);
+
 /// Runs statements for a [`SqlSource`](crate::SqlSource).
+///
+/// Rows are handed over one by one, so that they are decoded while the database still looks for more.
 ///
 /// Every type whose reference is an sqlx executor is one: `sqlx::Pool`, and any other pool that is made so.
 /// [`Exclusive`] makes one of a connection or a transaction.
 #[async_trait]
 pub trait Runner<DB: Database>: Send + Sync + 'static {
-    /// The rows of a statement.
+    /// Hands every row of a statement to `each`, in order.
     ///
     /// # Errors
     ///
-    /// Whatever the driver says.
+    /// Whatever the driver or `each` says.
     ///
     /// # Cancel safety
     ///
@@ -26,7 +32,8 @@ pub trait Runner<DB: Database>: Send + Sync + 'static {
         &self,
         sql: Arc<str>,
         arguments: DB::Arguments,
-    ) -> Result<Vec<DB::Row>, sqlx::Error>;
+        each: EachRow<'_, DB::Row>,
+    ) -> Result<(), sqlx::Error>;
 }
 
 #[async_trait]
@@ -41,11 +48,14 @@ where
         &self,
         sql: Arc<str>,
         arguments: DB::Arguments,
-    ) -> Result<Vec<DB::Row>, sqlx::Error> {
+        each: EachRow<'_, DB::Row>,
+    ) -> Result<(), sqlx::Error> {
         // The text is the planner's: identifiers from the declaration, every value bound.
-        sqlx::query_with(AssertSqlSafe(sql), arguments)
-            .fetch_all(self)
-            .await
+        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(self);
+        while let Some(row) = rows.try_next().await? {
+            each(row)?;
+        }
+        Ok(())
     }
 }
 
@@ -117,11 +127,14 @@ where
         &self,
         sql: Arc<str>,
         arguments: DB::Arguments,
-    ) -> Result<Vec<DB::Row>, sqlx::Error> {
+        each: EachRow<'_, DB::Row>,
+    ) -> Result<(), sqlx::Error> {
         let mut connection = self.0.lock().await;
-        sqlx::query_with(AssertSqlSafe(sql), arguments)
-            .fetch_all(&mut **connection)
-            .await
+        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut **connection);
+        while let Some(row) = rows.try_next().await? {
+            each(row)?;
+        }
+        Ok(())
     }
 }
 

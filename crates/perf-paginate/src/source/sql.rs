@@ -1,11 +1,11 @@
-use super::{Batch, Origin, PageSource, Position, Runner, Selection};
-use crate::advice::{self, IndexAdvice, Seek};
+mod matching;
+mod plans;
+
+use super::{EachRow, Origin, PageSource, Position, Runner, Selection, matching_exactly};
 use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
 use crate::order::TotalOrder;
-use crate::paginator::Paginator;
-use crate::query::PageQuery;
 use crate::request::PageRequest;
 use crate::schema::{Resource, Schema};
 use crate::seek::{self, SeekForm, Segment};
@@ -14,7 +14,7 @@ use crate::value::{Kind, Value};
 use async_trait::async_trait;
 use perf_core::{Dialect, Transience};
 use sqlx::error::{BoxDynError, DatabaseError};
-use sqlx::{Arguments, ColumnIndex, Database, Decode, FromRow, Pool, Row, Type};
+use sqlx::{Arguments, Database, FromRow, Pool};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -173,24 +173,14 @@ where
     }
 
     async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<T>, Error> {
-        let rows = self
-            .selected(self.shape(selection.condition), selection)
-            .await?;
-        let items = rows.into_iter().map(|row| T::from_row(&row));
-        items.collect::<Result<_, _>>().map_err(failed::<DB>)
-    }
-
-    async fn batch(&self, selection: &Selection<'_>) -> Result<Batch<T>, Error> {
-        let rows = self
-            .selected(self.shape(selection.condition), selection)
-            .await?;
-        let last = rows.last().map(T::from_row);
-        let last = last.transpose().map_err(failed::<DB>)?;
-        let last = last.map(|last| selection.order.values_of(&self.schema, &last));
-        Ok(Batch::new(rows.len(), last, || {
-            let items = rows.into_iter().map(|row| T::from_row(&row));
-            items.collect::<Result<_, _>>().map_err(failed::<DB>)
-        }))
+        let mut items = Vec::with_capacity(room_for(selection));
+        let shape = self.shape(selection.condition);
+        let keep: EachRow<'_, DB::Row> = &mut |row| {
+            items.push(T::from_row(&row)?);
+            Ok(())
+        };
+        self.selected(shape, selection, keep).await?;
+        Ok(items)
     }
 
     async fn records(
@@ -202,24 +192,39 @@ where
             fields: Some(fields),
             ..self.shape(selection.condition)
         };
-        let rows = self.selected(shape, selection).await?;
         let layout = self.schema.layout();
-        let record = |row: &DB::Row| {
+        let mut records = Vec::with_capacity(room_for(selection));
+        let keep: EachRow<'_, DB::Row> = &mut |row| {
             let columns = fields.iter().enumerate();
-            columns
-                .map(|(column, field)| DB::read(row, column, layout.kind(*field)))
-                .collect::<Result<Vec<_>, _>>()
+            let record = columns.map(|(column, field)| DB::read(&row, column, layout.kind(*field)));
+            records.push(record.collect::<Result<Vec<_>, _>>()?);
+            Ok(())
         };
-        let records = rows.iter().map(record);
-        records.collect::<Result<_, _>>().map_err(failed::<DB>)
+        self.selected(shape, selection, keep).await?;
+        Ok(records)
     }
 
     async fn count(&self, condition: &Condition, at_most: Option<u64>) -> Result<u64, Error> {
-        let counted = self.run(self.shape(condition).count(at_most)).await?;
+        let counted = self.all(self.shape(condition).count(at_most)).await?;
         let counted = counted.first().map(|row| DB::read(row, 0, Kind::Int));
         match counted.transpose().map_err(failed::<DB>)? {
             Some(Value::Int(rows)) => Ok(rows.unsigned_abs()),
             _ => Ok(0),
+        }
+    }
+
+    async fn matching(
+        &self,
+        condition: &Condition,
+        order: &TotalOrder,
+        field: usize,
+        keys: &[Value],
+    ) -> Result<Vec<(usize, T)>, Error> {
+        // Only text has values that differ and are equal all the same.
+        if self.schema.layout().kind(field) == Kind::Text {
+            self.matching_text(condition, order, field, keys).await
+        } else {
+            matching_exactly(self, condition, order, field, keys).await
         }
     }
 
@@ -230,7 +235,7 @@ where
         }
         let statement = self.shape(condition).every();
         let sql = format!("EXPLAIN {}", statement.sql).into();
-        let plan = self.run(Statement { sql, ..statement }).await?;
+        let plan = self.all(Statement { sql, ..statement }).await?;
         DB::expected(&plan).map_err(failed::<DB>)
     }
 }
@@ -274,7 +279,7 @@ where
                 values,
             ))
         };
-        let groups = self.run(statement).await?;
+        let groups = self.all(statement).await?;
         groups
             .iter()
             .map(group)
@@ -284,132 +289,61 @@ where
 }
 
 impl<DB: Backend, T, E: Runner<DB>> SqlSource<DB, T, E> {
-    /// How the database reads a page, in its own words, one text for each statement.
-    ///
-    /// PostgreSQL and MariaDB run the statement to tell what it took; SQLite tells what it would do. The
-    /// plan of a page that seeks shows an index condition on the sort's fields, and no sort.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backend`] when the database fails.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future abandons the read and changes nothing.
-    pub async fn explain(&self, request: &PageRequest) -> Result<Vec<String>, Error>
-    where
-        usize: ColumnIndex<DB::Row>,
-        for<'r> String: Decode<'r, DB> + Type<DB>,
-    {
-        let (prefix, column) = DB::EXPLAIN;
-        let mut plans = Vec::new();
-        for statement in self.planned(request) {
-            let sql = format!("{prefix} {}", statement.sql).into();
-            let rows = self.run(Statement { sql, ..statement }).await?;
-            let lines = rows.iter().map(|row| row.try_get::<String, _>(column));
-            let lines: Vec<String> = lines.collect::<Result<_, _>>().map_err(failed::<DB>)?;
-            plans.push(lines.join("\n"));
-        }
-        Ok(plans)
-    }
-
-    /// The index that lets every page of the request's shape be sought.
-    pub fn advise(&self, request: &PageRequest) -> IndexAdvice {
-        let layout = self.schema.layout();
-        advice::index(DB::DIALECT, layout, request.condition(), request.order())
-    }
-
-    /// How the database would read the request's page, without reading it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Backend`] when the database fails.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future abandons the question and changes nothing.
-    pub async fn seek(&self, request: &PageRequest) -> Result<Seek, Error> {
-        let mut seek = Seek {
-            obstacle: None,
-            plans: Vec::new(),
-            advice: self.advise(request),
-        };
-        for statement in self.planned(request) {
-            let is_merged = statement.sql.contains(") AS merged ORDER BY");
-            let sql = format!("{} {}", DB::PLAN, statement.sql).into();
-            let plan = self.run(Statement { sql, ..statement }).await?;
-            let (obstacle, text) = DB::obstacle(&plan, is_merged).map_err(failed::<DB>)?;
-            seek.obstacle = seek.obstacle.or(obstacle);
-            seek.plans.push(text);
-        }
-        Ok(seek)
-    }
-
-    /// The rows of a selection, statement by statement while there is room.
+    /// Hands over the rows of a selection, statement by statement while there is room.
     async fn selected(
         &self,
         shape: Shape<'_>,
         selection: &Selection<'_>,
-    ) -> Result<Vec<DB::Row>, Error> {
+        each: EachRow<'_, DB::Row>,
+    ) -> Result<(), Error> {
         let (order, limit) = (selection.order, selection.limit);
         let segments = match selection.from {
-            Origin::Skipping(offset) => return self.run(shape.page(order, limit, offset)).await,
+            Origin::Skipping(offset) => {
+                let page = shape.page(order, limit, offset);
+                return self.run(page, each).await.map(drop);
+            }
             Origin::Beginning => self.segments(order, None),
             Origin::At(position) => self.segments(order, Some(position)),
         };
-        let mut rows = Vec::new();
         let mut room = limit;
         for round in shape.rounds(&segments) {
-            let found = self.run(shape.rows(order, round, room)).await?;
-            room = room.saturating_sub(u64::try_from(found.len()).unwrap_or(u64::MAX));
-            if rows.is_empty() {
-                rows = found;
-            } else {
-                rows.extend(found);
-            }
+            let found = self.run(shape.rows(order, round, room), each).await?;
+            room = room.saturating_sub(found);
             if room == 0 {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// Hands over the rows of a statement; how many there were.
+    async fn run(&self, statement: Statement, each: EachRow<'_, DB::Row>) -> Result<u64, Error> {
+        let arguments = arguments::<DB>(statement.binds)?;
+        let mut rows = 0;
+        let counted: EachRow<'_, DB::Row> = &mut |row| {
+            rows += 1;
+            each(row)
+        };
+        let ran = self.runner.run(statement.sql, arguments, counted).await;
+        ran.map_err(failed::<DB>)?;
         Ok(rows)
     }
 
-    async fn run(&self, statement: Statement) -> Result<Vec<DB::Row>, Error> {
-        let arguments = arguments::<DB>(statement.binds)?;
-        let rows = self.runner.run(statement.sql, arguments).await;
-        rows.map_err(failed::<DB>)
+    /// The rows of a statement that has few.
+    async fn all(&self, statement: Statement) -> Result<Vec<DB::Row>, Error> {
+        let mut rows = Vec::new();
+        let keep: EachRow<'_, DB::Row> = &mut |row| {
+            rows.push(row);
+            Ok(())
+        };
+        self.run(statement, keep).await?;
+        Ok(rows)
     }
 }
 
-impl<DB, T, E> Paginator<SqlSource<DB, T, E>>
-where
-    DB: Backend,
-    E: Runner<DB>,
-    T: for<'r> FromRow<'r, DB::Row> + Send + Unpin + 'static,
-{
-    /// How the database reads the first and, if there is one, the second page of a query; see
-    /// [`assert_seek!`](crate::assert_seek).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Paginator::page`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future abandons the question and changes nothing.
-    pub async fn seek(&self, query: &PageQuery) -> Result<Seek, Error> {
-        let first = self.source().seek(&self.check(query)?).await?;
-        if !first.is_sought() {
-            return Ok(first);
-        }
-        match self.page(query).await?.info.next {
-            Some(next) => {
-                let second = query.clone().cursor(next);
-                self.source().seek(&self.check(&second)?).await
-            }
-            None => Ok(first),
-        }
-    }
+/// How many rows to make room for at once: a limit may be as good as none.
+fn room_for(selection: &Selection<'_>) -> usize {
+    usize::try_from(selection.limit.min(2_048)).unwrap_or(0)
 }
 
 fn arguments<DB: Backend>(binds: Vec<Bind>) -> Result<DB::Arguments, Error> {

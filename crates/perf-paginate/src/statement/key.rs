@@ -31,6 +31,11 @@ impl Key {
         self.0.push(low_seven_bits(rest));
     }
 
+    pub(super) fn text(&mut self, text: &str) {
+        self.number(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
     pub(super) fn fields(&mut self, fields: Option<&[usize]>) {
         // No field is selected by no statement, so nothing else begins with zero.
         let fields = fields.unwrap_or_default();

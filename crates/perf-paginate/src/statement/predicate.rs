@@ -154,7 +154,7 @@ impl Writer<'_> {
 
     /// A list is one parameter where the database can take it apart, else padded to the next power of
     /// two, so that lists of all lengths share a few texts.
-    fn membership(&mut self, field: usize, operator: FilterOp, operands: &[Value]) {
+    pub(super) fn membership(&mut self, field: usize, operator: FilterOp, operands: &[Value]) {
         if self.is_merged(operands) {
             return self.merged_item(field);
         }

@@ -4,8 +4,9 @@ use crate::rows::{Row, keyed};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use perf_paginate::{
-    Cached, Condition, CountMode, Counted, Error, Filter, PageQuery, PageSource, Paginator, Plain,
-    Schema, Selection, SliceSource, Total,
+    AggregateQuery, AggregateSource, Aggregation, Cached, Condition, CountMode, Counted, Error,
+    Filter, Group, Measure, PageQuery, PageSource, Paginator, Plain, Schema, Selection,
+    SliceSource, Total,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -127,4 +128,48 @@ async fn a_cached_page_is_the_page_that_was_asked_for() {
     cached.source().clear().await.unwrap();
     cached.page(&queries[0]).await.unwrap();
     assert_eq!(rows.load(Ordering::Relaxed), asked + 1);
+}
+
+#[async_trait]
+impl AggregateSource for Counting {
+    async fn aggregate(&self, aggregation: &Aggregation<'_>) -> Result<Vec<Group>, Error> {
+        self.counts.fetch_add(1, Ordering::Relaxed);
+        self.inner.aggregate(aggregation).await
+    }
+}
+
+#[tokio::test]
+async fn cached_figures_are_those_that_were_asked_for() {
+    let (source, _, counts) = source();
+    let cached = Paginator::new(Cached::new(source, HOUR).unwrap(), Plain);
+    let plain = Paginator::new(self::source().0, Plain);
+    let queries = [
+        AggregateQuery::new(),
+        AggregateQuery::new().group_by("b"),
+        AggregateQuery::new().measure(Measure::Min, "b"),
+        AggregateQuery::new().measure(Measure::Max, "b"),
+        AggregateQuery::new()
+            .measure(Measure::Max, "b")
+            .measure(Measure::Min, "b"),
+        AggregateQuery::new()
+            .measure(Measure::Max, "b")
+            .group_by("b"),
+        AggregateQuery::new().filter(Filter::eq("c", 1_i64)),
+    ];
+    let asked = u32::try_from(queries.len()).unwrap();
+    for _ in 0..3 {
+        for query in &queries {
+            assert_eq!(
+                cached.aggregate(query).await.unwrap(),
+                plain.aggregate(query).await.unwrap()
+            );
+        }
+    }
+    assert_eq!(counts.load(Ordering::Relaxed), asked);
+    let restricted = cached.restricted(&Filter::eq("a", 1_i64)).unwrap();
+    let rows = restricted.aggregate(&queries[0]).await.unwrap()[0].rows;
+    assert_eq!((rows, counts.load(Ordering::Relaxed)), (20, asked + 1));
+    cached.source().clear().await.unwrap();
+    cached.aggregate(&queries[0]).await.unwrap();
+    assert_eq!(counts.load(Ordering::Relaxed), asked + 2);
 }

@@ -7,13 +7,14 @@ use perf_paginate::{
     Condition, Error, Export, Field, PageQuery, PageSource, Paginator, Plain, Recovery, Schema,
     Selection, Signed, SliceSource, SqlSource,
 };
-use perf_testkit::PostgresServer;
 use perf_testkit::allocations::{CountingAllocator, peak_bytes};
+use perf_testkit::{MariaDbServer, PostgresServer};
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::Postgres;
+use sqlx::mysql::MySqlPool;
 use sqlx::postgres::PgPool;
+use sqlx::{MySql, Postgres};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -125,6 +126,38 @@ async fn an_export_of_a_database_killed_a_hundred_times_is_the_unbroken_one() {
     let source = SqlSource::new(pool).unwrap();
     let paginator = Paginator::new(source, Signed::new(&[7; 32]).unwrap());
     survive_kills::<SqlSource<sqlx::Sqlite, Row>>(&paginator, false).await;
+}
+
+#[tokio::test]
+async fn an_export_of_postgres_killed_a_hundred_times_is_the_unbroken_one() {
+    let database = PostgresServer::shared().unwrap().database().unwrap();
+    let pool = PgPool::connect(&database.url_unix()).await.unwrap();
+    sqlx::raw_sql(
+        r#"CREATE TABLE rows (id BIGINT PRIMARY KEY, a BIGINT, b TEXT COLLATE "C", c BIGINT NOT NULL, d BOOLEAN NOT NULL);
+           INSERT INTO rows SELECT id, NULLIF(id % 5, 0), 'é' || id % 4, id % 2, true FROM generate_series(1::bigint, 300) AS id;"#,
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let source = SqlSource::<Postgres, Row>::new(pool).unwrap();
+    let paginator = Paginator::new(source, Signed::new(&[7; 32]).unwrap());
+    survive_kills(&paginator, false).await;
+}
+
+#[tokio::test]
+async fn an_export_of_mariadb_killed_a_hundred_times_is_the_unbroken_one() {
+    let database = MariaDbServer::shared().unwrap().database().unwrap();
+    let pool = MySqlPool::connect(&database.url_unix()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE `rows` (id BIGINT PRIMARY KEY, a BIGINT, b VARCHAR(20) COLLATE utf8mb4_nopad_bin, c BIGINT NOT NULL, d BOOLEAN NOT NULL);
+         INSERT INTO `rows` SELECT seq, NULLIF(seq % 5, 0), CONCAT('é', seq % 4), seq % 2, true FROM seq_1_to_300;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let source = SqlSource::<MySql, Row>::new(pool).unwrap();
+    let paginator = Paginator::new(source, Signed::new(&[7; 32]).unwrap());
+    survive_kills(&paginator, true).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod aggregates;
 mod cached;
 mod chaos;
 mod conformance;
+mod counters;
 mod cursors;
 mod derive;
 mod export;

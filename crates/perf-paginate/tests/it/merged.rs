@@ -1,5 +1,6 @@
 //! A list beside a sort by another field: the same rows, for far less.
 
+use crate::counters::{buffers, reads};
 use crate::rows::Row;
 use futures_util::TryStreamExt as _;
 use perf_paginate::{
@@ -110,16 +111,6 @@ async fn postgres() -> PgPool {
     pool
 }
 
-fn buffers(plan: &str) -> u64 {
-    let line = plan
-        .lines()
-        .find(|line| line.contains("Buffers: shared"))
-        .unwrap();
-    line.split([' ', '='])
-        .filter_map(|word| word.parse::<u64>().ok())
-        .sum()
-}
-
 #[tokio::test]
 async fn postgres_reads_a_range_for_each_item() {
     let pool = postgres().await;
@@ -172,18 +163,6 @@ async fn mariadb() -> MySqlPool {
         .await
         .unwrap();
     pool
-}
-
-async fn reads(pool: &MySqlPool) -> u64 {
-    let counters: Vec<(String, String)> =
-        sqlx::query_as("SHOW SESSION STATUS LIKE 'Handler_read%'")
-            .fetch_all(pool)
-            .await
-            .unwrap();
-    counters
-        .iter()
-        .filter_map(|(_, count)| count.parse::<u64>().ok())
-        .sum()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use perf_paginate::{
-    Error, Field, Filter, Loader, PageQuery, Paginator, Plain, Resource, Runner, Schema,
+    EachRow, Error, Field, Filter, Loader, PageQuery, Paginator, Plain, Resource, Runner, Schema,
     SliceSource, SqlSource, Total,
 };
 use perf_testkit::{MariaDbServer, PostgresServer};
@@ -71,9 +71,10 @@ impl<DB: Database, R: Runner<DB>> Runner<DB> for Counting<R> {
         &self,
         sql: Arc<str>,
         arguments: DB::Arguments,
-    ) -> Result<Vec<DB::Row>, sqlx::Error> {
+        each: EachRow<'_, DB::Row>,
+    ) -> Result<(), sqlx::Error> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        self.inner.run(sql, arguments).await
+        self.inner.run(sql, arguments, each).await
     }
 }
 
@@ -92,7 +93,7 @@ const FILL: [&str; 6] = [
 ];
 
 macro_rules! relations {
-    ($name:ident, $database:ty, $pool:expr) => {
+    ($name:ident, $database:ty, $by_text:literal, $collations:expr, $pool:expr) => {
         mod $name {
             use super::*;
 
@@ -120,7 +121,7 @@ macro_rules! relations {
                 let flights = Loader::new(flights).sort("-delay").unwrap();
                 let carriers = ["DL", "UA", "AA", "UA"];
                 let of_carriers = flights.select_in("carrier", carriers).await.unwrap();
-                assert_eq!(taken(), 1);
+                assert_eq!(taken(), $by_text);
                 let ids = |carrier: &str| {
                     of_carriers
                         .of(carrier)
@@ -161,6 +162,46 @@ macro_rules! relations {
                     .unwrap();
                 assert_eq!(one.one(5_i64), Some(&flight(5, Some("UA"), Some(9))));
                 assert_eq!((one.one(4_i64), taken()), (None, 1));
+            }
+
+            /// Parents and children whose keys differ and are equal all the same, by the column's collation.
+            #[tokio::test]
+            async fn what_is_equal_is_for_the_database_to_say() {
+                let (runner, taken) = filled().await;
+                let keys = ["ua", "AA", "UA", "DL", "aa", "U", "\u{fa}A"];
+                for (collation, statements) in $collations {
+                    for sql in [
+                        format!("CREATE TABLE {collation}_flights (id BIGINT PRIMARY KEY, carrier VARCHAR(9) COLLATE {collation}, delay BIGINT)"),
+                        format!("INSERT INTO {collation}_flights SELECT id, carrier, delay FROM flights"),
+                        format!("INSERT INTO {collation}_flights VALUES (6, 'Ua', NULL), (7, 'DL', NULL)"),
+                    ] {
+                        let filled = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&runner.inner);
+                        filled.await.unwrap();
+                    }
+                    let schema = Schema::builder(format!("{collation}_flights"))
+                        .field(Field::new("id", |row: &Flight| row.id).sortable())
+                        .field(Field::new("carrier", |row: &Flight| row.carrier.clone()))
+                        .column("delay")
+                        .key(["id"])
+                        .build();
+                    let source = Source::<Flight>::with_schema(runner.clone(), schema.unwrap());
+                    let loader = Loader::new(source.unwrap()).sort("-id").unwrap();
+                    let loader = loader.filter(&Filter::ne("id", 5_i64)).unwrap();
+                    let loaded = loader.select_in("carrier", keys).await.unwrap();
+                    assert_eq!(taken(), statements, "{collation}");
+                    for key in keys {
+                        let equal = format!(
+                            "SELECT id FROM {collation}_flights WHERE carrier = '{key}' AND id <> 5 ORDER BY id DESC"
+                        );
+                        let equal: Vec<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(equal))
+                            .fetch_all(&runner.inner)
+                            .await
+                            .unwrap();
+                        let equal: Vec<i64> = equal.into_iter().map(|(id,)| id).collect();
+                        let found: Vec<i64> = loaded.of(key).iter().map(|row| row.id).collect();
+                        assert_eq!(found, equal, "{key} by {collation}");
+                    }
+                }
             }
 
             #[tokio::test]
@@ -248,21 +289,51 @@ macro_rules! relations {
     };
 }
 
-relations!(sqlite, sqlx::Sqlite, {
-    let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
-    let pool: SqlitePool = options.connect("sqlite::memory:").await.unwrap();
-    pool
-});
+// By the default collation and by others, each with the statements that it takes to load a level.
+relations!(
+    sqlite,
+    sqlx::Sqlite,
+    1,
+    [("NOCASE", 1), ("BINARY", 1), ("RTRIM", 1)],
+    {
+        let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+        let pool: SqlitePool = options.connect("sqlite::memory:").await.unwrap();
+        pool
+    }
+);
 
-relations!(postgres, sqlx::Postgres, {
-    let database = PostgresServer::shared().unwrap().database().unwrap();
-    PgPool::connect(&database.url_unix()).await.unwrap()
-});
+relations!(
+    postgres,
+    sqlx::Postgres,
+    1,
+    [("nocase", 1), ("ucs_basic", 1)],
+    {
+        let database = PostgresServer::shared().unwrap().database().unwrap();
+        let pool = PgPool::connect(&database.url_unix()).await.unwrap();
+        sqlx::query("CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool
+    }
+);
 
-relations!(mariadb, sqlx::MySql, {
-    let database = MariaDbServer::shared().unwrap().database().unwrap();
-    MySqlPool::connect(&database.url_unix()).await.unwrap()
-});
+relations!(
+    mariadb,
+    sqlx::MySql,
+    2,
+    [
+        ("utf8mb4_general_ci", 2),
+        ("utf8mb4_unicode_nopad_ci", 2),
+        ("latin1_swedish_ci", 2),
+        ("utf8mb4_bin", 2),
+        ("utf8mb4_nopad_bin", 1)
+    ],
+    {
+        let database = MariaDbServer::shared().unwrap().database().unwrap();
+        MySqlPool::connect(&database.url_unix()).await.unwrap()
+    }
+);
 
 #[tokio::test]
 async fn what_cannot_be_loaded_is_refused() {

@@ -23,7 +23,6 @@ impl Ticket {
         self.0.get() as usize - 1
     }
 
-    /// Position + 1, so that 0 can mean "none".
     /// The slot's number, to be kept by the idle stack once the ticket itself is gone.
     pub(super) const fn number(&self) -> NonZeroU32 {
         self.0
@@ -38,8 +37,14 @@ impl Ticket {
 /// A fixed row of cells, each opened by its [`Ticket`].
 #[derive(Debug)]
 pub struct Slots<T> {
-    cells: Box<[UnsafeCell<T>]>,
+    cells: Box<[Cell<T>]>,
 }
+
+/// Begins a line of the processor's cache: holders of neighbouring slots must not wait for each other's
+/// writes.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Cell<T>(UnsafeCell<T>);
 
 // SAFETY: a cell is reached only through its ticket, of which there is one; moving the ticket between
 // threads passes through the release and acquire of the idle stack or of the waiters' queue. So values
@@ -49,7 +54,8 @@ unsafe impl<T: Send> Sync for Slots<T> {}
 impl<T> Slots<T> {
     /// `count` cells and the ticket of each.
     pub fn new(count: u32, vacant: impl Fn() -> T) -> (Self, Vec<Ticket>) {
-        let cells = (0..count).map(|_| UnsafeCell::new(vacant())).collect();
+        let cell = |_| Cell(UnsafeCell::new(vacant()));
+        let cells = (0..count).map(cell).collect();
         // The vector is popped from its end: the first slot is used first.
         let tickets = (1..=count)
             .rev()
@@ -65,13 +71,17 @@ impl<T> Slots<T> {
         // SAFETY: the slot's only ticket is borrowed for as long as the result lives, so `open_mut`
         // cannot be called with it meanwhile. A ticket is used only with the row that issued it: each
         // pool owns one row, and its guards carry both. A guard is `Sync` only if the resource is.
-        self.cells[ticket.index()].with_mut(|cell| unsafe { &*cell })
+        self.cells[ticket.index()]
+            .0
+            .with_mut(|cell| unsafe { &*cell })
     }
 
     /// What lies in the ticket's slot, to be changed.
     #[inline]
     pub fn open_mut<'a>(&'a self, ticket: &'a mut Ticket) -> &'a mut T {
         // SAFETY: as for `open`; here the only ticket is borrowed exclusively.
-        self.cells[ticket.index()].with_mut(|cell| unsafe { &mut *cell })
+        self.cells[ticket.index()]
+            .0
+            .with_mut(|cell| unsafe { &mut *cell })
     }
 }

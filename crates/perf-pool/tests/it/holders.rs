@@ -1,7 +1,7 @@
 //! Who holds what: circles, leaks, and what replaces them.
 
 use crate::support::{Probe, TestResult, settle};
-use perf_core::{Clock, SystemClock};
+use perf_core::{Clock, ManualClock, SystemClock};
 use perf_pool::PoolError;
 use std::time::Duration;
 
@@ -156,5 +156,44 @@ async fn forgotten_guards_are_replaced_and_their_return_is_one_too_many() -> Tes
     settle().await;
     assert_eq!((pool.status().idle, probe.alive()), (1, 2));
     drop(pool.acquire().await?);
+    Ok(())
+}
+
+/// A holder comes back just as it is reported and replaced, five thousand times: whichever is first, no
+/// room is left over afterwards.
+#[tokio::test]
+async fn a_leak_that_comes_back_while_it_is_replaced_leaves_no_room() -> TestResult {
+    let clock = ManualClock::new();
+    let pool = Probe::default().pool().clock(clock.clone()).max_size(1);
+    let pool = pool
+        .leak_after(10 * SECOND)
+        .replace_leaked(true)
+        .capacity(3);
+    let pool = pool.acquire_timeout(SECOND).check_after_idle(None);
+    let pool = pool.idle_timeout(None).max_lifetime(None).build()?;
+    drop(pool.acquire().await?);
+    let holder = tokio::task::spawn_blocking({
+        let (pool, clock) = (pool.clone(), clock.clone());
+        move || {
+            for round in 0..5_000 {
+                let held = std::iter::from_fn(|| Some(pool.try_acquire())).find_map(Result::ok);
+                clock.advance(10 * SECOND);
+                (0..round % 500).for_each(|_| std::hint::spin_loop());
+                drop(held);
+            }
+        }
+    });
+    holder.await?;
+    settle().await;
+    assert!(pool.metrics().leaks > 0, "nothing was ever reported");
+    let _held = pool.acquire().await?;
+    let second = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(drop) }
+    });
+    settle().await;
+    assert_eq!(pool.status().size(), 1);
+    clock.advance(SECOND);
+    assert!(matches!(second.await?, Err(PoolError::Timeout(_))));
     Ok(())
 }

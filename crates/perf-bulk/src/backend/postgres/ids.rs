@@ -14,10 +14,11 @@ use crate::progress::Meter;
 use crate::row::BulkRow;
 use perf_core::Dialect;
 use sqlx::Postgres;
+use sqlx::postgres::types::Oid;
 
 /// Where a column takes its numbers from, and why that might be undone.
 const SEQUENCE: &str = "\
-    SELECT sequence, \
+    SELECT sequence::regclass::oid, \
         attidentity <> '' OR coalesce(pg_get_expr(adbin, adrelid) \
             = 'nextval(' || quote_literal(sequence::regclass::text) || '::regclass)', false), \
         relkind NOT IN ('r', 'p') OR relhasrules OR EXISTS ( \
@@ -29,8 +30,8 @@ const SEQUENCE: &str = "\
         pg_get_serial_sequence($1, $2) AS sequence \
     WHERE pg_class.oid = $1::text::regclass";
 
-const RESERVE: &str =
-    "SELECT array(SELECT nextval($1::text::regclass) FROM generate_series(1, $2))";
+/// By the sequence's identifier: its name would be looked up for each number.
+const RESERVE: &str = "SELECT array(SELECT nextval($1::oid::regclass) FROM generate_series(1, $2))";
 
 pub(super) async fn insert<R: BulkRow<Postgres> + Sync>(
     scope: &mut Scope<'_, Postgres>,
@@ -75,7 +76,7 @@ async fn reserve(
         ..
     } = scope;
     let ids: Vec<i64> = sqlx::query_scalar(RESERVE)
-        .bind(&session.sequence)
+        .bind(session.sequence)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_one(&mut **connection)
         .await
@@ -91,13 +92,13 @@ async fn sequence(
     scope: &mut Scope<'_, Postgres>,
     target: &Target<'_>,
     id: &str,
-) -> Result<String, Failed> {
+) -> Result<Oid, Failed> {
     if target.columns.contains(&id) {
         return Err(refused(id, "the rows have a value for it"));
     }
     let mut table = String::new();
     push_table(Dialect::Postgres, &mut table, target);
-    let found: Option<(Option<String>, bool, bool)> = sqlx::query_as(SEQUENCE)
+    let found: Option<(Option<Oid>, bool, bool)> = sqlx::query_as(SEQUENCE)
         .bind(table)
         .bind(id)
         .fetch_optional(&mut *scope.connection)

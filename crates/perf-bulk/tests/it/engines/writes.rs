@@ -1,10 +1,11 @@
 //! What inserts and upserts promise.
 
+use super::Ticket;
 use crate::support::{Plane, plane};
 use perf_bulk::{
     Atomicity, BulkError, BulkInsert, BulkUpsert, ConstraintKind, DuplicateKeys, Upserted,
 };
-use sqlx::Executor;
+use sqlx::{Connection, Executor};
 use std::collections::BTreeMap;
 
 macro_rules! suite {
@@ -30,6 +31,34 @@ macro_rules! suite {
                     assert_eq!(planes(&mut connection).await, rows);
                     connection.execute("DELETE FROM planes").await.unwrap();
                 }
+            }
+
+            #[tokio::test]
+            async fn children_are_written_with_the_ids_of_their_parents() {
+                let (_engine, mut connection) = start().await;
+                let mut transaction = connection.begin().await.unwrap();
+                let tickets: Vec<_> = (0..300).map(|tag| Ticket { tag }).collect();
+                let insert = BulkInsert::into("tickets").returning_ids("id");
+                let report = insert.execute(&mut transaction, &tickets).await.unwrap();
+                let parents = tickets.iter().zip(&report.ids);
+                let children = parents.flat_map(|(ticket, id)| {
+                    (0..ticket.tag % 3).map(move |child| Plane {
+                        id: id * 3 + child,
+                        tailnum: None,
+                        seats: Some(ticket.tag),
+                    })
+                });
+                let insert = BulkInsert::into("planes").execute(&mut transaction, children);
+                assert_eq!(insert.await.unwrap().written, 300);
+                transaction.commit().await.unwrap();
+                let theirs: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM planes JOIN tickets ON planes.seats = tickets.tag \
+                     AND planes.id >= tickets.id * 3 AND planes.id < tickets.id * 3 + 3",
+                )
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+                assert_eq!(theirs, 300);
             }
 
             #[tokio::test]
