@@ -47,7 +47,7 @@ use axum::Router;
 use live::Live;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment, Registry};
-use report::Source;
+use report::{Problem, Source};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +77,8 @@ struct Shared {
     live: Live,
     /// The newest reading, for viewers to share.
     newest: Mutex<Option<(Moment, Arc<str>)>>,
+    /// The indexes that an advisor found missing.
+    advice: Mutex<Vec<Problem>>,
 }
 
 impl Endpoints {

@@ -29,7 +29,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Installs the servers that the tests start: Redis, Postgres, MariaDB.
+    /// Installs what the tests start: Redis, Postgres, MariaDB, Chromium.
     Setup,
     /// Runs everything that a change must pass: unit, integration, doc, loom, fuzz, examples.
     Test,

@@ -1,8 +1,10 @@
-//! `cargo xtask setup`: the programs outside Rust that the tests need.
+//! `cargo xtask setup`: the programs outside Rust that the tests need, and the rules of accessibility.
 //!
 //! They are installed as packages of the system, but none is left running: the tests start their own
 //! servers on free ports, and a service on the default port would only be in somebody's way. So while
 //! the packages install, a policy forbids them to start services and to create a database cluster.
+
+mod axe;
 
 use crate::run;
 use crate::workspace;
@@ -41,6 +43,16 @@ const PROGRAMS: &[Program] = &[
         name: "hypopg.so",
         package: "postgresql-15-hypopg",
     },
+    // The page of figures is tested in a real browser.
+    Program {
+        name: "chromium",
+        package: "chromium",
+    },
+    // It fetches the rules of accessibility.
+    Program {
+        name: "npm",
+        package: "npm",
+    },
     Program {
         name: "wrk",
         package: "wrk",
@@ -55,6 +67,11 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d";
 
 /// Installs what is missing; does nothing when all is there.
 pub(crate) fn run() -> Result<()> {
+    programs()?;
+    axe::fetch()
+}
+
+fn programs() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         run::announce("setup", "all programs are installed");

@@ -97,6 +97,7 @@ impl EndpointsBuilder {
                 operables: self.operables,
                 live: Live::new(),
                 newest: Mutex::new(None),
+                advice: Mutex::default(),
             }),
         }
     }

@@ -1,7 +1,10 @@
-use super::EndpointsBuilder;
 use super::report::{Frame, Problem, Query, Report, Route, Source};
-use perf_profile::{Finding, Profiler, QueryStats, RequestStats, Rule};
+use super::{Endpoints, EndpointsBuilder};
+use perf_profile::{Advice, Advisor, Finding, Profiler, QueryStats, RequestStats, Rule};
 use std::sync::Arc;
+
+/// How many statements are asked about at a time.
+const ASKED: usize = 20;
 
 impl EndpointsBuilder {
     /// Shows the profiler's routes, queries, findings and call paths.
@@ -17,6 +20,38 @@ impl EndpointsBuilder {
     pub fn profiler(mut self, profiler: &Profiler) -> Self {
         self.source = Some(Arc::new(profiler.clone()));
         self
+    }
+}
+
+impl Endpoints {
+    /// Asks `advisor` about the 20 queries that took longest in total, and shows the indexes that would serve
+    /// them among the findings, in place of what was shown before. Returns how many queries lack one; those
+    /// that the planner cannot judge without their values are left out.
+    ///
+    /// Planning costs the database something: once every few minutes is enough.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was shown before stays.
+    pub async fn advise(&self, advisor: &Advisor) -> usize {
+        let queries = match &self.shared.source {
+            Some(source) => source.report().queries,
+            None => Vec::new(),
+        };
+        let mut found = Vec::new();
+        for query in queries.into_iter().take(ASKED) {
+            // Some databases number their placeholders.
+            let advice = match advisor.advise(&query.text).await {
+                Err(_) => advisor.advise(&numbered(&query.text)).await,
+                known => known,
+            };
+            if let Ok(Some(advice)) = advice {
+                found.push(missing_index(query, &advice));
+            }
+        }
+        let count = found.len();
+        *self.shared.advice.lock() = found;
+        count
     }
 }
 
@@ -67,12 +102,6 @@ fn problem(finding: &Finding) -> Problem {
     let cure = finding.cure();
     Problem {
         rule: rule(finding.rule),
-        title: finding
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
         route: finding.request.clone(),
         requests: finding.requests,
         repeats: finding.repeats,
@@ -86,6 +115,38 @@ fn problem(finding: &Finding) -> Problem {
     }
 }
 
+/// The text with `$1`, `$2`, … for its question marks, of which a profiler's text has none but placeholders.
+fn numbered(text: &str) -> String {
+    let mut pieces = text.split('?');
+    let mut numbered = pieces.next().unwrap_or_default().to_owned();
+    for (number, piece) in (1..).zip(pieces) {
+        numbered += &format!("${number}{piece}");
+    }
+    numbered
+}
+
+fn missing_index(query: Query, advice: &Advice) -> Problem {
+    let now: Vec<_> = advice
+        .before
+        .findings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Problem {
+        rule: "Missing index",
+        route: now.join(", "),
+        requests: query.count,
+        repeats: 1,
+        rows: query.rows,
+        seconds: query.latency.total,
+        avoidable_seconds: 0.0,
+        statement: query.text,
+        cause: None,
+        function: None,
+        cure: advice.ddl().join("; "),
+    }
+}
+
 const fn rule(rule: Rule) -> &'static str {
     match rule {
         Rule::NPlusOne => "N+1 queries",
@@ -96,5 +157,17 @@ const fn rule(rule: Rule) -> &'static str {
         Rule::MissingLimit => "Missing limit",
         Rule::SelectStar => "Unused columns",
         _ => "Finding",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_from_left_to_right() {
+        let text = "SELECT a FROM t WHERE b = ? AND c IN (?)";
+        assert_eq!(numbered(text), "SELECT a FROM t WHERE b = $1 AND c IN ($2)");
+        assert_eq!(numbered("SELECT 1"), "SELECT 1");
     }
 }

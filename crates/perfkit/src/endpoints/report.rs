@@ -48,10 +48,10 @@ pub(super) struct Query {
 }
 
 /// Something to improve.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Problem {
     pub(super) rule: &'static str,
-    pub(super) title: String,
+    /// The route concerned, or what else tells where it is.
     pub(super) route: String,
     pub(super) requests: u64,
     pub(super) repeats: u64,

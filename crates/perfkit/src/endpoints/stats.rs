@@ -61,7 +61,8 @@ impl Stats {
     pub(super) fn read(shared: &Shared) -> Self {
         let inspections = shared.registry.inspect();
         let report = shared.source.as_ref().map(|source| source.report());
-        let report = report.unwrap_or_default();
+        let mut report = report.unwrap_or_default();
+        report.findings.extend(shared.advice.lock().iter().cloned());
         let health = judge(&inspections, &shared.required);
         let mut parts: Vec<_> = inspections
             .into_iter()

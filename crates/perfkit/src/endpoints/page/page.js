@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const KEPT = 180; // readings
+  const KEPT = 181; // readings
   const SMOOTH = 5; // readings that a rate is taken over
   const byId = (id) => document.getElementById(id);
   const state = { readings: [], points: [], paused: false, hover: null, flames: [], zoom: null, sort: {} };
@@ -44,7 +44,7 @@
 
   function digits(value) {
     if (value >= 100) return Math.round(value).toLocaleString("en");
-    if (value >= 10) return value.toFixed(1);
+    if (value >= 10) return value.toFixed(1).replace(/\.0$/, "");
     return value.toFixed(2).replace(/\.?0+$/, "") || "0";
   }
 
@@ -62,7 +62,9 @@
     const [days, hours, minutes] = [86400, 3600, 60].map((unit) => Math.floor(total / unit));
     if (days) return `${days} d ${hours % 24} h`;
     if (hours) return `${hours} h ${minutes % 60} min`;
-    return minutes ? `${minutes} min ${Math.floor(total % 60)} s` : `${Math.floor(total)} s`;
+    const rest = Math.floor(total % 60);
+    if (!minutes) return `${rest} s`;
+    return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
   }
 
   // ---- what a few seconds were like ----
@@ -251,7 +253,7 @@
     new Chart("latency", "Latency", [line("p50", "p50", "one", { area: true }), line("p95", "p95", "two"), line("p99", "p99", "three")], { format: seconds, empty: "no requests yet" }),
     new Chart("throughput", "Throughput", [line("requests", "requests", "one", { area: true })], { format: rate, least: 1, empty: "no requests yet" }),
     new Chart("hits", "Cache hit rate", [line("all", "all caches", "one", { area: true })], { format: percent, top: 1, empty: "no reads" }),
-    new Chart("pools", "Pool use", [line("used", "in use", "one", { area: true }), line("limit", "limit", "two", { dashed: true }), line("waiting", "callers waiting", "three")], { format: level, least: 4, empty: "no pools" }),
+    new Chart("pools", "Pool use", [line("used", "in use", "one", { area: true }), line("limit", "limit", "two", { dashed: true }), line("waiting", "waiting", "three")], { format: level, least: 4, empty: "no pools" }),
     new Chart("wait", "Wait for the pool", [line("mean", "mean wait", "two", { area: true })], { format: seconds, empty: "nobody asked" }),
   ];
 
@@ -323,7 +325,8 @@
 
   function says({ kind, figures: f }) {
     const said = [];
-    if (f.window_calls != null) said.push(`${percent(f.window_calls ? f.window_failures / f.window_calls : 0)} of ${count(f.window_calls)} calls failed`);
+    if (f.window_calls === 0) said.push("no calls in its window");
+    if (f.window_calls > 0) said.push(`${percent(f.window_failures / f.window_calls)} of ${count(f.window_calls)} calls failed`);
     for (const name of ["rejected", "opened", "refused", "denied", "under_way", "limit", "remaining_calls"]) {
       if (f[name] != null) said.push(`${count(f[name])} ${title(name)}`);
     }
@@ -340,12 +343,15 @@
       list.keys = keys;
       list.replaceChildren(...parts.map((part) => el("li", { class: "part" },
         el("strong", {}, part.name), el("span", { class: "pill" }), el("span", { class: "quiet" }),
+        el("div", { class: "failed", hidden: part.figures.window_calls == null }, el("span")),
         actions(part).length > 0 && el("div", { class: "act" }, ...actions(part).map((action) =>
           el("button", { type: "button", "aria-label": `${action} ${part.name}`, onclick: () => act(part, action) }, action))))));
       if (!parts.length) list.append(el("li", { class: "none" }, "No breakers and no limits are registered."));
     }
     parts.forEach((part, index) => {
-      const [, pill, quiet] = list.children[index].children;
+      const [, pill, quiet, failed] = list.children[index].children;
+      const { window_calls: calls, window_failures: failures } = part.figures;
+      failed.firstChild.style.width = `${calls ? (failures / calls) * 100 : 0}%`;
       pill.dataset.status = part.status;
       setText(pill, stateOf(part));
       setText(quiet, says(part));
@@ -436,11 +442,12 @@
 
   function finding(found) {
     const saves = found.avoidable_seconds > 0 && el("span", { class: "quiet" }, `up to ${seconds(found.avoidable_seconds)} avoidable`);
+    const unit = found.rule === "Missing index" ? "runs" : "requests";
     const often = found.repeats > 1 ? `${count(found.repeats)} times in one request, ` : "";
     const where = found.function ? ` in ${found.function}` : "";
     return el("article", { class: "finding" },
       el("header", {}, el("h3", {}, `${found.rule}: ${found.route}`), saves),
-      el("p", { class: "quiet" }, `${often}${count(found.requests)} requests, ${seconds(found.seconds)} in all${where}`),
+      el("p", { class: "quiet" }, `${often}${count(found.requests)} ${unit}, ${seconds(found.seconds)} in all${where}`),
       el("pre", { tabindex: "0", "aria-label": "Statement" }, found.statement),
       found.cause && el("p", { class: "quiet" }, "for each row of ", el("code", {}, found.cause)),
       el("p", { class: "cure" }, found.cure));
