@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 use perfkit::bulk::TaskQueue;
 use perfkit::core::{Dialect, Registry};
 use perfkit::paginate::{Error, Page, PageQuery};
+use perfkit::settings::Settings;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +63,15 @@ pub(crate) struct Opened {
 }
 
 /// Connects to the database of a URL, makes its tables if there are none, and fills them if they are empty.
-pub(crate) async fn open(url: &str, args: &Args, registry: &Registry) -> Result<Opened> {
+pub(crate) async fn open(
+    url: &str,
+    args: &Args,
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<Opened> {
     match url.split(':').next() {
-        Some("sqlite") => sql::sqlite::open(url, args, registry).await,
-        Some("postgres" | "postgresql") => sql::postgres::open(url, args, registry).await,
+        Some("sqlite") => sql::sqlite::open(url, args, settings, registry).await,
+        Some("postgres" | "postgresql") => sql::postgres::open(url, args, settings, registry).await,
         // Without the URL, in which a password may stand.
         _ => bail!("the database's URL must begin with postgres: or sqlite:"),
     }

@@ -1,35 +1,43 @@
 //! How much one client may ask.
 
-use super::args::Args;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, Request};
 use perfkit::breaker::http::{ClientAddress, KeyExtractor as _, LimitLayer};
-use perfkit::breaker::{KeyedLimiter, RedisStore, SharedLimiter};
+use perfkit::breaker::{KeyedLimiter, Quota, RedisStore, SharedLimiter};
 use perfkit::core::Registry;
 use std::sync::Arc;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const CLIENTS: usize = 100_000;
 
 /// A limit of this instance, or of all.
 pub(crate) enum Limits {
+    None,
     Own(Arc<KeyedLimiter>),
     Shared(Arc<SharedLimiter>),
 }
 
 impl Limits {
-    /// The limit that the arguments ask for.
-    pub(crate) fn new(args: &Args, registry: &Registry) -> anyhow::Result<Self> {
-        let Some(url) = &args.redis_url else {
-            let limiter = Arc::new(KeyedLimiter::new(&args.rate_limit, CLIENTS)?);
+    /// Holds each of at most `clients` clients to `quota`, on all of the `instances` if they share a Redis.
+    pub(crate) fn new(
+        quota: Option<&Quota>,
+        clients: usize,
+        redis: Option<&str>,
+        instances: u32,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let Some(quota) = quota else {
+            return Ok(Self::None);
+        };
+        let Some(url) = redis else {
+            let limiter = Arc::new(KeyedLimiter::new(quota, clients)?);
             limiter.register(registry);
             return Ok(Self::Own(limiter));
         };
         let store = RedisStore::new(url, "limits:")?;
-        let limiter = SharedLimiter::builder("clients", &args.rate_limit, store)
-            .instances(args.instances)
-            .capacity(CLIENTS)
+        let limiter = SharedLimiter::builder("clients", quota, store)
+            .instances(instances)
+            .capacity(clients)
             .build()?;
         let limiter = Arc::new(limiter);
         limiter.register(registry);
@@ -39,6 +47,7 @@ impl Limits {
     /// Puts it before all routes.
     pub(crate) fn before(&self, router: Router) -> Router {
         match self {
+            Self::None => router,
             Self::Own(limiter) => router.layer(LimitLayer::new(Arc::clone(limiter), client)),
             Self::Shared(limiter) => router.layer(LimitLayer::new(Arc::clone(limiter), client)),
         }

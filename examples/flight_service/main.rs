@@ -21,6 +21,7 @@
 //! | `GET /imports/NAME` | how far that is | bulk |
 //! | `POST /jobs` `{"carrier": "UA"}` | the id of a report that is computed later | bulk |
 //! | `GET /jobs/ID` | its state and result | bulk, pool |
+//! | `GET /performance`, `/performance/stats`, `/health/performance`, `/metrics` | how all that is doing | profile |
 //! | `GET /naive/flights`, `GET /naive/carriers` | the same as first written, to compare with | |
 //!
 //! Each client, told by `x-api-key` or its address, is held to a rate. On SIGTERM the service answers what it has
@@ -79,7 +80,12 @@ async fn run(args: Args) -> Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     let router = routes::router(&service).into_make_service_with_connect_info::<SocketAddr>();
     let serve = axum::serve(listener, router);
-    let serve = serve.with_graceful_shutdown(signals::told(stopping.clone()));
+    let (told, endpoints) = (signals::told(stopping.clone()), service.endpoints.clone());
+    let serve = serve.with_graceful_shutdown(async move {
+        told.await;
+        // Whoever watches the figures would do so for ever.
+        endpoints.close();
+    });
     let overdue = async {
         signals::told(stopping).await;
         SystemClock.sleep(GRACE).await;

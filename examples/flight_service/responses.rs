@@ -9,13 +9,13 @@ use bytes::Bytes;
 use perfkit::cache::store::RedisStore;
 use perfkit::cache::{Cache, EntryPolicy, FarTier};
 use perfkit::core::Registry;
+use perfkit::settings::CacheSettings;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::time::Duration;
 
-const LIFETIME: Duration = Duration::from_secs(60);
 /// Room for the bodies that are kept near.
 const BYTES: u64 = 64 << 20;
 
@@ -37,14 +37,13 @@ impl Responses {
     /// Keeps answers in memory, and on Redis if there is one; a write by another instance stays unseen for at most
     /// `window`.
     pub(crate) fn new(
+        settings: &CacheSettings,
         redis: Option<&str>,
         window: Duration,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let size = |key: &String, answer: &Rendered| (key.len() + answer.body.len()) as u64;
-        let mut cache = Cache::builder("responses")
-            .ttl(LIFETIME)
-            .max_weight(BYTES, size);
+        let mut cache = settings.builder("responses").max_weight(BYTES, size);
         if let Some(url) = redis {
             cache = cache.far(FarTier::new(RedisStore::new(url)?).near_ttl(window));
         }

@@ -44,7 +44,8 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .with_state(Arc::clone(service))
         .layer(compression);
     let timing = TimingLayer::new(&service.profiler).name_by(route);
-    service.limits.before(routes).layer(timing)
+    let limited = service.limits.before(routes).layer(timing);
+    limited.merge(service.endpoints.router())
 }
 
 /// Requests are told apart by their route, not by what they fill in.

@@ -12,7 +12,9 @@ use anyhow::{Context as _, Result};
 use perfkit::breaker::{FleetMember, RedisFleet};
 use perfkit::bulk::{TaskQueue, Worker};
 use perfkit::core::{Clock as _, Registry, SystemClock};
+use perfkit::endpoints::Endpoints;
 use perfkit::profile::Profiler;
+use perfkit::settings::SecretUrl;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +37,7 @@ pub(crate) struct Service {
     pub(crate) imports: Mutex<HashMap<String, Arc<AtomicU64>>>,
     pub(crate) limits: Limits,
     pub(crate) profiler: Profiler,
+    pub(crate) endpoints: Endpoints,
     worker: Mutex<Option<Worker>>,
     /// Holds the data where no database was named.
     _folder: Option<TempDir>,
@@ -43,40 +46,47 @@ pub(crate) struct Service {
 impl Service {
     /// Starts all parts.
     pub(crate) async fn start(args: &Args) -> Result<Self> {
+        let settings = args.settings()?;
         let registry = Registry::new();
-        let folder = args.database_url.is_none().then(tempfile::tempdir);
-        let folder = folder
-            .transpose()
-            .context("cannot make a temporary folder")?;
-        let url = match (&args.database_url, &folder) {
-            (Some(url), _) => url.clone(),
-            (None, Some(folder)) => {
-                format!("sqlite://{}/flights.db?mode=rwc", folder.path().display())
+        let (url, folder) = match &settings.database.url {
+            Some(url) => (url.expose().to_owned(), None),
+            None => {
+                let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+                let file = folder.path().join("flights.db");
+                let url = format!("sqlite://{}?mode=rwc", file.display());
+                (url, Some(folder))
             }
-            (None, None) => "sqlite::memory:".to_owned(),
         };
-        let opened = database::open(&url, args, &registry).await?;
+        let opened = database::open(&url, args, &settings, &registry).await?;
         let Opened {
             database,
             jobs,
             dialect,
         } = opened;
-        let profiler = Profiler::builder()
-            .name("flight_service")
-            .dialect(dialect)
-            .build();
+        let profiler = settings.performance.profiler().name("flight_service");
+        let profiler = profiler.dialect(dialect).build();
         profiler.register(&registry);
         observe(&profiler)?;
-        let redis = args.redis_url.as_deref();
-        let responses =
-            Responses::new(redis, args.window, &registry).context("cannot use Redis")?;
-        let limits = Limits::new(args, &registry).context("cannot limit clients")?;
+
+        let redis = settings.redis.url.as_ref().map(SecretUrl::expose);
+        let responses = Responses::new(&settings.cache, redis, args.window, &registry)
+            .context("cannot use Redis")?;
+        let quota = match &args.rate_limit {
+            Some(quota) => Some(quota.clone()),
+            None => settings.rate_limit.quota()?,
+        };
+        let clients = settings.rate_limit.max_clients;
+        let limits = Limits::new(quota.as_ref(), clients, redis, args.instances, &registry)
+            .context("cannot limit clients")?;
         let gates = Gates::new(upstream::serve(args.upstream_failures).await?, &registry)?;
         if let Some(url) = redis {
             let fleet = RedisFleet::new(url, "fleet:")?;
             tokio::spawn(FleetMember::new("upstream", gates.breaker().clone(), fleet).run());
         }
-        let worker = jobs::work(&jobs, Arc::clone(&database), args.concurrency, &registry)?;
+        let endpoints = Endpoints::builder(&registry).profiler(&profiler);
+        let endpoints = endpoints.requires("pool", "flights").build();
+        let concurrency = settings.performance.async_worker_count;
+        let worker = jobs::work(&jobs, Arc::clone(&database), concurrency, &registry)?;
         Ok(Self {
             relations: Relations::new(Arc::clone(&database), &registry)?,
             invalidations: Invalidations::start(responses.clone()),
@@ -87,6 +97,7 @@ impl Service {
             imports: Mutex::default(),
             limits,
             profiler,
+            endpoints,
             worker: Mutex::new(Some(worker)),
             _folder: folder,
         })

@@ -66,26 +66,27 @@ macro_rules! engine {
             use perfkit::bulk::{BulkInsert, TaskQueue};
             use perfkit::core::Dialect;
             use perfkit::paginate::{Loader, Paginator, Signed, SqlSource};
-            use perfkit::pool::Pool;
+            use perfkit::settings::Settings;
             use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
             use std::sync::Arc;
             use std::time::Duration;
 
             /// Connections of the jobs, beside those of requests.
             const JOB_CONNECTIONS: u32 = 4;
-            const ACQUIRE: Duration = Duration::from_secs(2);
 
-            pub(in super::super) async fn open(url: &str, args: &Args, registry: &Registry) -> Result<Opened> {
+            pub(in super::super) async fn open(
+                url: &str,
+                args: &Args,
+                settings: &Settings,
+                registry: &Registry,
+            ) -> Result<Opened> {
                 let options: $options = url.parse().context("the database's URL is malformed")?;
                 let options = super::tuned::$engine(options);
                 let mut first = options.connect().await.context("cannot reach the database")?;
                 fill(&mut first, args).await.context("cannot prepare the database")?;
                 first.close().await?;
-                let pool = Pool::builder(<$manager>::with_options(options.clone()))
-                    .name("flights")
-                    .max_size(args.pool_size)
-                    .acquire_timeout(ACQUIRE)
-                    .build()?;
+                let pool = settings.database.pool(<$manager>::with_options(options.clone()));
+                let pool = pool.name("flights").build()?;
                 pool.register(registry);
                 let signed = Signed::new(args.cursor_secret.as_bytes())?;
                 let database = Sql {
@@ -95,7 +96,8 @@ macro_rules! engine {
                     airports: Loader::new(SqlSource::new(pool.clone())?),
                     pool,
                 };
-                let jobs = <$pool>::new().max_connections(JOB_CONNECTIONS).acquire_timeout(ACQUIRE);
+                let jobs = <$pool>::new().max_connections(JOB_CONNECTIONS);
+                let jobs = jobs.acquire_timeout(settings.database.pool_timeout);
                 let tasks = <$tasks>::create(jobs.connect_lazy_with(options), "jobs").await?;
                 let jobs = TaskQueue::builder(tasks).name("jobs").build();
                 jobs.register(registry);

@@ -268,3 +268,29 @@ async fn an_upstream_that_is_down_is_left_alone() {
     }
     assert!(waits.iter().all(|wait| *wait >= 1), "{waits:?}");
 }
+
+#[tokio::test]
+async fn the_service_tells_how_it_is_doing() {
+    let (instance, _data) = start(&[]);
+    let at = instance.address;
+    for _ in 0..3 {
+        json(at, "/carriers").await;
+        json(at, "/naive/flights").await;
+    }
+    assert_eq!(json(at, "/health/performance").await["status"], "healthy");
+    let metrics = get(at, "/metrics").answer().await.expect(200);
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for part in ["responses", "flights", "upstream", "jobs", "airlines"] {
+        assert!(
+            metrics.contains(&format!("\"{part}\"")),
+            "{part} is not in {metrics}"
+        );
+    }
+    let stats = get(at, "/performance/stats").answer().await.expect(200);
+    let stats = String::from_utf8(stats.body.to_vec()).unwrap();
+    assert!(stats.contains("GET /carriers"), "{stats}");
+    let found = stats.contains("N+1") || stats.contains("n_plus_one");
+    assert!(found && stats.contains("GET /naive/flights"), "{stats}");
+    let page = get(at, "/performance").answer().await.expect(200);
+    assert!(page.header("content-type").starts_with("text/html"));
+}

@@ -30,6 +30,8 @@ impl Instance {
     /// Starts one, and returns when it listens.
     pub(crate) fn start_at(address: &str, arguments: &[&str]) -> Self {
         let mut process = example("flight_service")
+            .env_remove("DATABASE_URL")
+            .env_remove("REDIS_URL")
             .args(["--listen", address])
             .args(arguments)
             .stdout(Stdio::piped())

@@ -21,7 +21,7 @@ async fn what_was_accepted_outlives_the_process() {
     let arguments = [
         ["--data", data],
         ["--database-url", &url],
-        ["--concurrency", "1"],
+        ["--set", "performance.async_worker_count=1"],
         ["--rate-limit", "1000000/second"],
     ]
     .concat();

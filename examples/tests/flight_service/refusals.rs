@@ -28,9 +28,14 @@ fn nobody() -> String {
 
 #[test]
 fn an_unknown_setting_is_named() {
-    refused(&["--pool-siz", "4"], "'--pool-siz'");
-    refused(&["--pool-size", "many"], "'many' for '--pool-size");
-    refused(&["--pool-size", "0"], "max_size");
+    refused(&["--pool-size", "4"], "'--pool-size'");
+    refused(&["--set", "database.pool_siz=4"], "pool_size");
+    refused(
+        &["--set", "database.pool_size=many"],
+        "database.pool_size (--set): ",
+    );
+    refused(&["--set", "database.pool_size"], "it is no KEY=VALUE");
+    refused(&["--settings", "/nowhere.toml"], "/nowhere.toml");
     refused(&["--rate-limit", "5/fortnight"], "the unit is none of");
     refused(&["--window", "soon"], "'soon' for '--window");
     refused(&["--cursor-secret", "short"], "32");
@@ -51,7 +56,7 @@ fn a_database_that_cannot_be_reached_is_told_apart_from_a_wrong_url() {
     );
     refused(
         &["--database-url", "flights.db"],
-        "must begin with postgres: or sqlite:",
+        "database.url (--database-url): ",
     );
     let malformed = format!("postgres://postgres:{secret}@localhost:port/flights");
     refused(
@@ -67,7 +72,10 @@ fn a_database_that_cannot_be_reached_is_told_apart_from_a_wrong_url() {
 
 #[test]
 fn a_redis_url_that_is_none_is_refused() {
-    refused(&["--redis-url", "http://localhost"], "cannot use Redis: ");
+    refused(
+        &["--redis-url", "http://localhost"],
+        "redis.url (--redis-url): ",
+    );
 }
 
 #[test]
