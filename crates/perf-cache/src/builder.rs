@@ -217,14 +217,14 @@ impl<K, V> CacheBuilder<K, V> {
     /// use std::time::Duration;
     ///
     /// let clock = ManualClock::new();
-    /// let rates: Cache<&str, u32> = Cache::builder("rates")
+    /// let rates: Cache<String, u32> = Cache::builder("rates")
     ///     .ttl(Duration::from_secs(100))
     ///     .eager_refresh(0.8)
     ///     .clock(clock.clone())
     ///     .build()?;
-    /// rates.insert("EUR", 1).await?;
+    /// rates.insert("EUR".into(), 1).await?;
     /// clock.advance(Duration::from_secs(85));
-    /// assert_eq!(rates.get_or_load("EUR", async || Ok::<_, Infallible>(2)).await?, 1); // at once
+    /// assert_eq!(rates.get_or_load("EUR".into(), async || Ok::<_, Infallible>(2)).await?, 1);
     /// tokio::task::yield_now().await;
     /// assert_eq!(rates.get("EUR").await, Some(2));
     /// # Ok(())

@@ -17,15 +17,15 @@ use std::time::SystemTime;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
 /// use http::{Request, Response};
 /// use http_body_util::{BodyExt, Full};
 /// use perf_cache::http::ResponseCache;
-/// use std::convert::Infallible;
 /// use tower::{Layer, Service, service_fn};
 ///
 /// let pages = ResponseCache::builder("pages").build()?;
 /// let mut service = pages.layer(service_fn(async |request: Request<()>| {
-///     let page = Full::from(format!("this is {}", request.uri().path()));
+///     let page = Full::<Bytes>::from(format!("this is {}", request.uri().path()));
 ///     Response::builder()
 ///         .header("cache-control", "max-age=60")
 ///         .header("surrogate-key", "articles article-7")

@@ -1,6 +1,6 @@
 //! What may be kept, for how long, and who may have it: the rules of RFC 9111 with this cache's own.
 
-use super::directives::{self, cache_control, has, seconds, surrogate_keys};
+use super::directives::{self, cache_control, has, seconds, surrogate_keys, varies};
 use super::key::{Query, ResponseKey};
 use super::stored::{Stored, Terms};
 use http::header::{
@@ -151,6 +151,8 @@ impl Rules {
         if !is_wanted || headers.contains_key(SET_COOKIE) || is_endless(headers) {
             return None;
         }
+        // Who varies by what nobody can know answers nobody else.
+        varies(headers)?;
         // Behind a far tier, a tag counts only if it was known before the response was asked for.
         let is_known = |tag| !self.is_far || asked.tags.contains(tag);
         if !surrogate_keys(headers).iter().all(is_known) {

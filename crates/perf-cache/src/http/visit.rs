@@ -245,7 +245,7 @@ where
     async fn receive(self, parts: response::Parts, body: B, stamp: Stamp) -> Arc<Kept> {
         let now = self.core.now();
         let terms = self.core.rules.judge(&self.asked, &self.parts, &parts, now);
-        let Some(terms) = terms.filter(|_| varies(&parts.headers).is_some()) else {
+        let Some(terms) = terms else {
             return self.pass(parts, ResponseBody::passed(body));
         };
         let limit = self.core.rules.max_body;

@@ -73,6 +73,14 @@ impl<S: RemoteStore> RemoteStore for BreakerStore<S> {
         self.call(self.store.read(keys, tags)).await
     }
 
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.call(self.store.heads(keys, bytes)).await
+    }
+
     async fn lease(
         &self,
         requests: &[LeaseRequest<'_>],
