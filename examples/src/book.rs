@@ -15,5 +15,8 @@ struct Bulk;
 #[doc = include_str!("../../docs/guide/cache.md")]
 struct Cache;
 
+#[doc = include_str!("../../docs/guide/pool.md")]
+struct Pool;
+
 #[doc = include_str!("../../docs/guide/profile.md")]
 struct Profile;
