@@ -16,6 +16,7 @@ mod expiry;
 mod far;
 mod fence;
 mod flight;
+pub mod journal;
 mod load;
 mod lookup;
 #[cfg(feature = "macros")]
@@ -38,6 +39,8 @@ mod template;
 mod time;
 mod versions;
 mod write;
+mod write_behind;
+mod write_through;
 
 pub use batch::Batch;
 pub use bounds::{Key, Value};
@@ -55,6 +58,8 @@ pub use policy::EntryPolicy;
 pub use prewarm::Prewarmed;
 pub use receipt::Receipt;
 pub use stats::CacheStats;
+pub use write_behind::{Change, WriteBehind, WriteBehindBuilder, WriteBehindStats};
+pub use write_through::WriteError;
 
 /// What the macros expand to; not for use by hand.
 #[cfg(feature = "macros")]

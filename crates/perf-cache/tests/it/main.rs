@@ -26,6 +26,7 @@ mod single_flight;
 mod staleness;
 mod staleness_elsewhere;
 mod tags;
+mod write_behind;
 
 use std::convert::Infallible;
 
