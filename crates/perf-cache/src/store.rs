@@ -6,6 +6,8 @@
 //! A [`RemoteStore`] holds bytes that processes share, behind every near miss. [`MemoryStore`] is one
 //! for tests.
 
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod info;
 mod local;
 mod memory;
@@ -21,10 +23,12 @@ pub use self::moka::MokaStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 pub use crate::pattern::Pattern;
+#[cfg(feature = "redis-cluster")]
+pub use cluster::RedisClusterStore;
 pub use info::StoreInfo;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
 pub use memory::MemoryStore;
 pub use quick::QuickStore;
 pub use remote::{
-    Lease, LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError,
+    Lease, LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError, Watch,
 };

@@ -2,7 +2,7 @@ use super::FarTier;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
 use crate::pattern::Pattern;
-use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo};
+use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo, Watch};
 use crate::time::Time;
 use crate::versions::Version;
 use perf_core::Moment;
@@ -251,7 +251,6 @@ impl<K, V> Far<K, V> {
     pub(crate) async fn lease(
         &self,
         wishes: &[Wish<'_>],
-        hold: Duration,
     ) -> Result<Vec<Option<Grant>>, CacheError> {
         let requests = wishes.iter().map(|wish| LeaseRequest {
             key: wish.key,
@@ -264,7 +263,10 @@ impl<K, V> Far<K, V> {
         tags.dedup();
         let fresh = self.fresh_tags(tags.iter().copied());
         let leased = self
-            .ask("lease", self.tier.store.lease(&requests, hold, &fresh))
+            .ask(
+                "lease",
+                self.tier.store.lease(&requests, self.tier.lease, &fresh),
+            )
             .await?;
         let names = std::iter::once(ALL).chain(tags);
         let known: HashMap<&str, u64> = names.zip(leased.generations).collect();
@@ -282,6 +284,29 @@ impl<K, V> Far<K, V> {
         Ok(grants
             .map(|(pair, granted)| granted.then(|| grant(pair)))
             .collect())
+    }
+
+    /// What is ready when the lease under `key` has ended, where the store tells.
+    pub(crate) async fn watch(&self, key: &str) -> Option<Watch> {
+        let watch = self.ask("listen", self.tier.store.watch(key)).await;
+        watch.ok().flatten()
+    }
+
+    /// How often leases are renewed.
+    pub(crate) fn renewal(&self) -> Duration {
+        self.tier.lease / 3
+    }
+
+    /// Lets leases that still stand last on: each is settled with itself.
+    pub(crate) async fn renew_leases(&self, grants: &[Grant]) -> Result<(), CacheError> {
+        let settlements = grants.iter().map(|grant| Settlement {
+            key: &grant.key,
+            lease: grant.lease,
+            value: Some((&grant.lease, self.tier.lease)),
+        });
+        let settlements: Vec<_> = settlements.collect();
+        let renewed = self.ask("renew leases", self.tier.store.settle(&settlements));
+        renewed.await.map(drop)
     }
 
     /// Ends leases, with values or without; says of each whether it still stood. If it did not, the value

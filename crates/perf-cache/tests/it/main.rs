@@ -6,6 +6,7 @@ mod batch;
 mod cancellation;
 mod capacity;
 mod close;
+mod cluster;
 mod coherence;
 mod engines;
 mod expiry;
