@@ -1,5 +1,8 @@
 //! The examples stand beside this file; here is how their tests start them.
 
+#[cfg(doctest)]
+mod book;
+
 use std::process::Command;
 
 /// The example of this name, as it was built together with the running test.

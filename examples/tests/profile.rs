@@ -27,3 +27,15 @@ fn the_n_plus_one_is_found_on_the_route_that_has_it() {
     );
     assert!(!output.contains("in \"GET /joined\""), "{output}");
 }
+
+#[test]
+fn a_route_that_became_slower_is_named() {
+    let output = printed_by("profile_regression");
+    let verdict = output
+        .lines()
+        .find(|line| line.starts_with("latency_p50_seconds"));
+    assert!(
+        verdict.is_some_and(|line| line.ends_with("regressed")),
+        "{output}"
+    );
+}

@@ -3,7 +3,6 @@
 mod html;
 mod json;
 mod markdown;
-mod plot;
 
 use crate::cli::{Format, OutputArguments};
 use crate::failure::Failure;

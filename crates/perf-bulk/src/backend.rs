@@ -257,6 +257,14 @@ impl BulkError {
     }
 }
 
+/// The index in the input of a row that was sent, where `sent` has the indices of those.
+pub(crate) fn index_in(sent: &[usize], row: u64) -> u64 {
+    let position = usize::try_from(row).ok();
+    position
+        .and_then(|position| sent.get(position))
+        .map_or(row, |index| *index as u64)
+}
+
 /// Whether a row has the columns that are written; one of a type with fixed columns need not be asked.
 pub(crate) fn has_columns<B: Backend, R: BulkRow<B>>(
     row: &R,

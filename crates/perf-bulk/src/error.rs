@@ -121,6 +121,12 @@ pub enum BulkError {
         /// What stopped the operation.
         source: Box<Self>,
     },
+    /// More rows were refused than the caller puts up with. The chunk with the last of them is undone.
+    #[error("more than {most} rows were refused")]
+    TooManyRefused {
+        /// How many may be.
+        most: usize,
+    },
     /// The database ended the caller's transaction while rows were written in it, as SQLite does for a
     /// trigger's `RAISE(ROLLBACK)` and MySQL for a deadlock. Nothing of it remains, and what is written on the
     /// connection from now on is not part of it either. On SQLite its COMMIT will fail: drop it and close the

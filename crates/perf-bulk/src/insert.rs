@@ -57,6 +57,7 @@ use std::sync::Arc;
 pub struct BulkInsert<'p> {
     table: String,
     atomicity: Atomicity,
+    max_refused: usize,
     chunk_rows: usize,
     chunk_bytes: Option<usize>,
     strategy: Strategy,
@@ -77,6 +78,7 @@ impl<'p> BulkInsert<'p> {
         Self {
             table: table.into(),
             atomicity: Atomicity::default(),
+            max_refused: usize::MAX,
             chunk_rows: Self::DEFAULT_CHUNK_ROWS,
             chunk_bytes: None,
             strategy: Strategy::default(),
@@ -91,6 +93,14 @@ impl<'p> BulkInsert<'p> {
     #[must_use]
     pub const fn atomicity(mut self, atomicity: Atomicity) -> Self {
         self.atomicity = atomicity;
+        self
+    }
+
+    /// How many bad rows [`Atomicity::BestEffort`] puts up with; unlimited by default. One more, and the chunk is
+    /// undone and the operation ended with [`BulkError::TooManyRefused`]: the wrong file was chosen, say.
+    #[must_use]
+    pub const fn max_refused(mut self, rows: usize) -> Self {
+        self.max_refused = rows;
         self
     }
 
@@ -193,6 +203,7 @@ impl<'p> BulkInsert<'p> {
     /// - [`BulkError::Encode`], [`Constraint`](BulkError::Constraint),
     ///   [`RowTooLarge`](BulkError::RowTooLarge) for a bad row, with its index.
     /// - [`BulkError::OrderUnprovable`] for ids that cannot be told apart.
+    /// - [`BulkError::TooManyRefused`] when [`max_refused`](Self::max_refused) is exceeded.
     /// - [`BulkError::UnknownColumn`] and [`BulkError::Database`] for the rest.
     /// - Any of them inside [`BulkError::Partial`] when earlier chunks are already committed.
     ///
@@ -304,6 +315,7 @@ impl<'p> BulkInsert<'p> {
             target,
             id: self.id.as_deref(),
             best_effort: self.atomicity == Atomicity::BestEffort,
+            max_refused: self.max_refused,
             retry: self.retry,
             clock: self.clock,
             meter,

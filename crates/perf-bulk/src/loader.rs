@@ -4,10 +4,11 @@
 //! [`BatchLoader`] lets it stay as it is: loads that are waiting at the same time become one call.
 //!
 //! The difficulty is to know when everybody is waiting. A fixed delay, as most loaders have, is paid by
-//! every call, also by the one that is alone. Counting scheduler turns misses callers. Here the first
-//! load to enter the queue **leads** it: it wakes its own task at once, and when it is polled again,
-//! every sibling in that task has been polled too and stands in the queue. That second poll releases
-//! what waits. A lone load waits for one turn of the scheduler and no timer.
+//! every call, also by the one that is alone. Here the first load to enter the queue **leads** it: it yields, and
+//! when it has its turn again, every sibling in its task has been polled too and stands in the queue, and so do the
+//! loads of tasks that were ready before. If loads have arrived since its last turn, more may be on their
+//! way, and it yields once more, for a millisecond at most; if none have, it releases what waits. A lone load waits for
+//! one turn of the scheduler and no timer.
 //!
 //! - Released, full batches leave at once; what remains leaves when no batch is in flight. While one is,
 //!   waiting is free and the next batch grows.
@@ -20,7 +21,7 @@
 //!   the loader is in use.
 //!
 //! From one task, n distinct keys cost ⌈n ÷ maximum⌉ calls. From many tasks on several threads the number
-//! of calls depends on their timing.
+//! of calls depends on how long they take to get there.
 
 mod batch_loader;
 mod cache;

@@ -1,7 +1,10 @@
 //! Trying again what the database undid for a passing reason.
 
+use crate::backend::{Backend, Scope};
 use crate::error::BulkError;
+use crate::progress::Meter;
 use perf_core::{Backoff, Clock};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +12,48 @@ use std::time::Duration;
 pub(crate) const DEFAULT: Backoff = Backoff::exponential(Duration::from_millis(50))
     .with_cap(Duration::from_secs(2))
     .with_max_attempts(4);
+
+/// What is done in one transaction, and undone with it.
+pub(crate) trait Work<B: Backend>: Send {
+    /// What it comes to.
+    type Output: Send;
+
+    /// Does all of it; rows in an error are those of the input.
+    fn run(
+        &mut self,
+        scope: &mut Scope<'_, B>,
+        meter: &mut Meter<'_>,
+    ) -> impl Future<Output = Result<Self::Output, BulkError>> + Send;
+}
+
+/// Does `work` in a transaction, and again if the database undoes it for a passing reason.
+pub(crate) async fn transact<B: Backend, W: Work<B>>(
+    connection: &mut B::Connection,
+    mut work: W,
+    meter: &mut Meter<'_>,
+    (backoff, clock): (&Backoff, &Arc<dyn Clock>),
+) -> Result<W::Output, BulkError> {
+    let mut retries = Retries::new(backoff, clock, B::depth(connection) > 0);
+    loop {
+        let before = meter.position();
+        match attempt(connection, &mut work, meter).await {
+            Ok(done) => return Ok(done),
+            Err(error) if retries.again(&error).await => meter.return_to(before),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn attempt<B: Backend, W: Work<B>>(
+    connection: &mut B::Connection,
+    work: &mut W,
+    meter: &mut Meter<'_>,
+) -> Result<W::Output, BulkError> {
+    let mut scope = B::begin(connection).await?;
+    let done = work.run(&mut scope, meter).await?;
+    B::commit(scope).await?;
+    Ok(done)
+}
 
 /// The attempts that one unit of work has left.
 pub(crate) struct Retries {
@@ -34,7 +79,7 @@ impl Retries {
         }
         match self.delays.next() {
             Some(delay) => {
-                tracing::debug!(?delay, error = %error, "a chunk was undone and is tried again");
+                tracing::debug!(?delay, error = %error, "what was undone is tried again");
                 self.clock.sleep(delay).await;
                 true
             }

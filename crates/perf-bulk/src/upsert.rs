@@ -1,11 +1,11 @@
 //! Many rows into one table, where some may exist.
 
-use crate::backend::{Backend, Conflict, Target, driver_error};
+use crate::backend::{Backend, Conflict, Scope, Target, driver_error, index_in};
 use crate::error::BulkError;
 use crate::policy::{DuplicateKeys, Strategy};
 use crate::progress::{Meter, Observer, Progress};
 use crate::report::{UpsertReport, Upserted};
-use crate::retry::{self, Retries};
+use crate::retry::{self, Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
 use perf_core::{Backoff, Clock, SystemClock};
@@ -193,16 +193,15 @@ impl<'p> BulkUpsert<'p> {
         if !chosen.is_empty() {
             let sent: Vec<&R> = chosen.iter().map(|index| &rows[*index]).collect();
             let mut connection = connection.acquire().await.map_err(driver_error)?;
-            let connection = connection.deref_mut();
-            let mut retries = Retries::new(&self.retry, &self.clock, B::depth(connection) > 0);
-            let written = loop {
-                let before = meter.position();
-                match write::<B, R>(connection, &target, &conflict, &sent, &mut meter).await {
-                    Ok(written) => break written,
-                    Err(error) if retries.again(&error).await => meter.return_to(before),
-                    Err(error) => return Err(error.map_row(|row| index_of(&chosen, row))),
-                }
+            let work = Upsert {
+                target: &target,
+                conflict: &conflict,
+                rows: &sent,
             };
+            let retry = (&self.retry, &self.clock);
+            let written = transact(connection.deref_mut(), work, &mut meter, retry)
+                .await
+                .map_err(|error| error.map_row(|row| index_in(&chosen, row)))?;
             for (index, outcome) in chosen.into_iter().zip(written) {
                 outcomes[index] = outcome;
             }
@@ -275,24 +274,22 @@ fn choose<B: Backend, R: BulkRow<B>>(
     Ok((0..rows.len()).filter(|index| chosen[*index]).collect())
 }
 
-async fn write<B: Backend, R: BulkRow<B> + Sync>(
-    connection: &mut B::Connection,
-    target: &Target<'_>,
-    conflict: &Conflict,
-    rows: &[&R],
-    meter: &mut Meter<'_>,
-) -> Result<Vec<Upserted>, BulkError> {
-    let mut scope = B::begin(connection).await?;
-    let written = B::upsert(&mut scope, target, conflict, rows, meter)
-        .await
-        .map_err(|rejection| rejection.error)?;
-    B::commit(scope).await?;
-    Ok(written)
+struct Upsert<'a, R> {
+    target: &'a Target<'a>,
+    conflict: &'a Conflict,
+    rows: &'a [&'a R],
 }
 
-fn index_of(chosen: &[usize], row: u64) -> u64 {
-    let position = usize::try_from(row).ok();
-    position
-        .and_then(|position| chosen.get(position))
-        .map_or(row, |index| *index as u64)
+impl<B: Backend, R: BulkRow<B> + Sync> Work<B> for Upsert<'_, R> {
+    type Output = Vec<Upserted>;
+
+    async fn run(
+        &mut self,
+        scope: &mut Scope<'_, B>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<Upserted>, BulkError> {
+        B::upsert(scope, self.target, self.conflict, self.rows, meter)
+            .await
+            .map_err(|rejection| rejection.error)
+    }
 }

@@ -1,6 +1,6 @@
 use crate::bounds::{Key, Value};
 use crate::coherence::{Coherence, Coherent};
-use crate::expiry::Windows;
+use crate::expiry::{Refresh, Windows};
 use crate::far::{Far, FarTier};
 use crate::near::NearTier;
 use crate::shared::{Settings, Shared, TtlBy};
@@ -55,6 +55,8 @@ pub struct CacheBuilder<K, V> {
     cancel: CancelPolicy,
     runtime: Option<Handle>,
     windows: Windows,
+    refresh_after: Option<f64>,
+    refresh_beta: Option<f64>,
     ttl_by: Option<TtlBy<K, V>>,
     absent_ttl: Option<TtlBy<K, V>>,
     far: Option<FarTier<K, V>>,
@@ -89,6 +91,8 @@ impl<K, V> CacheBuilder<K, V> {
             cancel: CancelPolicy::Detach,
             runtime: None,
             windows: Windows::CLOSED,
+            refresh_after: None,
+            refresh_beta: None,
             ttl_by: None,
             absent_ttl: None,
             far: None,
@@ -198,6 +202,51 @@ impl<K, V> CacheBuilder<K, V> {
         self
     }
 
+    /// Loads an entry anew when it is read after this share of its time to live, above 0 and below 1:
+    /// often read entries then never expire, and nobody waits for them. Default: off.
+    ///
+    /// [`get_or_load`](Cache::get_or_load) and its like refresh; other reads find the value as long as it
+    /// lives. One load runs behind the first such read; if it fails, the value stays for its time.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_cache::Cache;
+    /// use perf_core::ManualClock;
+    /// use std::convert::Infallible;
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let rates: Cache<&str, u32> = Cache::builder("rates")
+    ///     .ttl(Duration::from_secs(100))
+    ///     .eager_refresh(0.8)
+    ///     .clock(clock.clone())
+    ///     .build()?;
+    /// rates.insert("EUR", 1).await?;
+    /// clock.advance(Duration::from_secs(85));
+    /// assert_eq!(rates.get_or_load("EUR", async || Ok::<_, Infallible>(2)).await?, 1); // at once
+    /// tokio::task::yield_now().await;
+    /// assert_eq!(rates.get("EUR").await, Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn eager_refresh(mut self, after: f64) -> Self {
+        self.refresh_after = Some(after);
+        self
+    }
+
+    /// Lets chance decide which read refreshes, so that processes that share a source do not all load at
+    /// once: the nearer the end of an entry's time and the longer loads take, the likelier. 1 is a good
+    /// `beta`; more is more eager. Reads draw from half of the time to live on, or from where
+    /// [`eager_refresh`](Self::eager_refresh) says. Default: off.
+    ///
+    /// The method is known as XFetch: Vattani, Chierichetti and Lowenstein, *Optimal Probabilistic Cache
+    /// Stampede Prevention*, 2015.
+    pub const fn xfetch(mut self, beta: f64) -> Self {
+        self.refresh_beta = Some(beta);
+        self
+    }
+
     /// Settings for a source that is sometimes slow or down: 60 s stale while revalidating, 1 h stale if
     /// a load fails or takes longer than 100 ms, 30 s rest after a failure, callers wait at most 5 s.
     pub const fn resilient(self) -> Self {
@@ -296,6 +345,7 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
     /// As [`CacheBuilder::build`].
     pub fn build_in<S: LocalStore<K, V>>(self) -> Result<Cache<K, V, S>, CacheError> {
         self.validate()?;
+        let refresh = self.refresh()?;
         let permits = self.max_loads.map(|loads| loads.get() as usize);
         let mut settings = Settings {
             name: self.name,
@@ -310,6 +360,7 @@ impl<K: Key, V: Value> CacheBuilder<K, V> {
             load_slots: permits.map(|permits| Arc::new(Semaphore::new(permits))),
             runtime: self.runtime,
             windows: self.windows,
+            refresh,
             ttl_by: either(self.absent_ttl, self.ttl_by),
             events: HashMap::new(),
         };
@@ -351,6 +402,19 @@ fn either<K: Key, V: Value>(
 }
 
 impl<K, V> CacheBuilder<K, V> {
+    fn refresh(&self) -> Result<Option<Refresh>, CacheError> {
+        let (after, beta) = (self.refresh_after, self.refresh_beta);
+        let refused = |setting, problem| Err(CacheError::Setting { setting, problem });
+        if after.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+            return refused("eager_refresh", "must be above 0 and below 1");
+        }
+        if beta.is_some_and(|beta| !(beta > 0.0 && beta.is_finite())) {
+            return refused("xfetch", "must be above 0 and finite");
+        }
+        let after = after.or_else(|| beta.map(|_| 0.5));
+        Ok(after.map(|after| Refresh { after, beta }))
+    }
+
     fn validate(&self) -> Result<(), CacheError> {
         let soft = self.windows.soft;
         let permits = self.max_loads.map_or(1, |loads| loads.get() as usize);

@@ -1,6 +1,6 @@
 use crate::bounds::{Key, Value};
 use crate::load::{self, Call, Defaults, Get, GetOrLoad};
-use crate::lookup::{Lookup, Source};
+use crate::lookup::Lookup;
 use crate::shared::Shared;
 use crate::stats::CacheStats;
 use crate::store::{LocalStore, QuickStore};
@@ -156,12 +156,21 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        if let Some(lookup) = self.peek(&key) {
-            self.shared.counters.reads.hit();
-            return Ok(lookup);
+        let shared = &self.shared;
+        let tick = shared.settings.time.tick();
+        if let Some(entry) = shared.near.peek(&key, tick) {
+            shared.counters.reads.hit();
+            return Ok(Lookup::near(entry, tick));
         }
-        self.shared.counters.reads.miss();
-        Call::resolve(Arc::clone(&self.shared), key, policy, load).await
+        if let Some((entry, left)) = shared.late(&key, tick) {
+            shared.counters.reads.hit();
+            if shared.refreshes(left) {
+                Call::refresh_ahead(Arc::clone(shared), key, policy, load);
+            }
+            return Ok(Lookup::near(entry, tick));
+        }
+        shared.counters.reads.miss();
+        Call::resolve(Arc::clone(shared), key, policy, load).await
     }
 
     /// The values of those keys that a tier holds fresh, with at most two round trips to the far tier.
@@ -456,10 +465,33 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.fresh(key).or_else(|| self.late(key))
+    }
+
+    /// As [`near`](Cache::near), before the last part of a time to live.
+    #[inline(always)]
+    pub(crate) fn fresh<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let shared = &*self.shared;
         let value = shared.near.fresh(key, shared.settings.time.tick())?;
         shared.counters.reads.hit();
         Some(value)
+    }
+
+    /// As [`near`](Cache::near), in the last part of a time to live.
+    #[cold]
+    pub(crate) fn late<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let tick = self.shared.settings.time.tick();
+        let (entry, _) = self.shared.late(key, tick)?;
+        self.shared.counters.reads.hit();
+        Some(entry.into_value())
     }
 
     fn peek<Q>(&self, key: &Q) -> Option<Lookup<V>>
@@ -468,12 +500,10 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         Q: Hash + Eq + ?Sized,
     {
         let tick = self.shared.settings.time.tick();
-        let entry = self.shared.near.peek(key, tick)?;
-        Some(Lookup {
-            age: entry.age(tick),
-            value: entry.into_value(),
-            source: Source::Near,
-        })
+        let entry = self.shared.near.peek(key, tick);
+        let late = || Some(self.shared.late(key, tick)?.0);
+        let entry = entry.or_else(late)?;
+        Some(Lookup::near(entry, tick))
     }
 }
 

@@ -86,17 +86,20 @@ impl<V> Entry<V> {
         Self { marks, ..self }
     }
 
-    /// How long ago it stopped being fresh.
+    /// How long its deadline has passed.
     pub(crate) const fn overdue(&self, now: Tick) -> Duration {
         self.deadline().passed_before(now)
     }
 
     pub(crate) const fn age(&self, now: Tick) -> Duration {
-        let expiry = Expiry {
+        self.expiry().age(now)
+    }
+
+    pub(crate) const fn expiry(&self) -> Expiry {
+        Expiry {
             deadline: self.deadline(),
             lifetime: Lifetime::of_bits(self.marks.first.get() >> Slots::FIRST_BITS),
-        };
-        expiry.age(now)
+        }
     }
 
     #[inline(always)]

@@ -116,6 +116,11 @@ impl Expiry {
         }
     }
 
+    /// How long it was to be until the deadline.
+    pub(crate) const fn lifetime(self) -> Duration {
+        duration_of(self.lifetime.ticks())
+    }
+
     /// The time since it was stored. A lifetime is rounded, so a young entry may seem to be stored a little
     /// after now.
     pub(crate) const fn age(self, now: Tick) -> Duration {
@@ -148,6 +153,42 @@ impl Windows {
         soft: None,
         rest: Duration::ZERO,
     };
+}
+
+/// When an entry that is still fresh is loaded anew for whoever reads it.
+///
+/// An entry's deadline is then not the end of its time to live but the beginning of the last part of it,
+/// so that a hit before compares no more than it did. What is left is known from the lifetime that the
+/// entry keeps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Refresh {
+    /// The share of a time to live before the last part.
+    pub(crate) after: f64,
+    /// The eagerness of the draw that each read in it makes; without, the first one refreshes.
+    pub(crate) beta: Option<f64>,
+}
+
+impl Refresh {
+    /// The deadline's share of a time to live.
+    pub(crate) fn before(self, ttl: Duration) -> Duration {
+        ttl.mul_f64(self.after)
+    }
+
+    /// How long an entry with that lifetime is fresh beyond its deadline. A lifetime is kept to a
+    /// hundredth, and nothing must be fresh too long.
+    pub(crate) fn late(self, lifetime: Duration) -> Duration {
+        lifetime.mul_f64((1.0 - self.after) / self.after * 0.99)
+    }
+
+    /// Whether a read refreshes an entry that is fresh for `left`, where a load takes `cost` and `draw` is
+    /// a random number above 0 and up to 1.
+    ///
+    /// The draw is that of Vattani, Chierichetti and Lowenstein, *Optimal Probabilistic Cache Stampede
+    /// Prevention*, 2015: the nearer the end and the longer a load, the likelier.
+    pub(crate) fn is_due(self, left: Duration, cost: Duration, draw: f64) -> bool {
+        let gap = |beta| cost.as_secs_f64() * beta * -draw.ln();
+        self.beta.is_none_or(|beta| gap(beta) >= left.as_secs_f64())
+    }
 }
 
 #[cfg(test)]
@@ -194,12 +235,46 @@ mod tests {
         }
 
         #[test]
+        fn the_last_part_of_a_life_ends_with_it(
+            ttl in 1_000..10_000_000_u64, after in 0.05..0.99, jitter in 0.0..0.5, draw in 0.0..1.0,
+        ) {
+            let (ttl, refresh) = (Duration::from_millis(ttl), Refresh { after, beta: None });
+            let expiry = Expiry::after(at(0), refresh.before(ttl), jitter, draw);
+            let end = duration_of(expiry.deadline.0) + refresh.late(expiry.lifetime());
+            prop_assert!(end <= ttl + TICK, "{end:?} of {ttl:?}");
+            let least = ttl.mul_f64(1.0 - jitter * draw).mul_f64(0.97).saturating_sub(TICK * 21);
+            prop_assert!(end >= least, "{end:?} of {least:?}");
+        }
+
+        #[test]
         fn age_counts_from_storage(start in 0..1_u64 << 33, ttl in 1..1_u64 << 20, age in 0..1_u64 << 20) {
             let expiry = Expiry::after(at(start), Duration::from_nanos(ttl * TICK_NANOS), 0.0, 0.0);
             let told = expiry.age(Tick::of(at(start + age)));
             let slack = Duration::from_nanos(ttl / 100 * TICK_NANOS) + TICK;
             prop_assert!(told <= Duration::from_nanos(age * TICK_NANOS) + slack);
             prop_assert!(told + slack >= Duration::from_nanos(age * TICK_NANOS));
+        }
+    }
+
+    /// The share of draws that refresh is that of the paper: e to the power of -left / (beta x cost).
+    #[test]
+    fn reads_refresh_as_often_as_the_paper_says() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for (left, cost, beta) in [
+            (1.0, 1.0, 1.0),
+            (3.0, 1.0, 1.0),
+            (3.0, 1.0, 2.0),
+            (1.0, 4.0, 1.0),
+        ] {
+            let refresh = Refresh {
+                after: 0.5,
+                beta: Some(beta),
+            };
+            let [left_for, takes] = [left, cost].map(Duration::from_secs_f64);
+            let due = (0..100_000).filter(|_| refresh.is_due(left_for, takes, 1.0 - random.f64()));
+            let share = f64::from(u32::try_from(due.count()).unwrap()) / 100_000.0;
+            let expected = (-left / (beta * cost)).exp();
+            assert!((share - expected).abs() < 0.01, "{share} of {expected}");
         }
     }
 

@@ -16,6 +16,8 @@ mod expiry;
 mod far;
 mod fence;
 mod flight;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod journal;
 mod load;
 mod lookup;

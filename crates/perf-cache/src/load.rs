@@ -86,7 +86,7 @@ where
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(request) = &self.request
-            && let Some(value) = self.cache.near(&request.key)
+            && let Some(value) = self.cache.fresh(&request.key)
         {
             return Poll::Ready(Ok(value));
         }
@@ -106,6 +106,9 @@ where
 {
     #[cold]
     fn poll_load(&mut self, context: &mut Context<'_>) -> Poll<Result<V, LoadError<E>>> {
+        if let Some(value) = self.late() {
+            return Poll::Ready(Ok(value));
+        }
         if let Some(Request { key, policy, load }) = self.request.take() {
             self.cache.shared.counters.reads.miss();
             let shared = Arc::clone(&self.cache.shared);
@@ -115,5 +118,19 @@ where
         let waiting = waiting.expect("a request becomes a wait before it is gone");
         let lookup = waiting.as_mut().poll(context);
         lookup.map_ok(|lookup| lookup.value)
+    }
+
+    /// A value in the last part of its time to live, which this read may have loaded anew.
+    fn late(&mut self) -> Option<V> {
+        let shared = &self.cache.shared;
+        let tick = shared.settings.time.tick();
+        let (entry, left) = shared.late(&self.request.as_ref()?.key, tick)?;
+        shared.counters.reads.hit();
+        if shared.refreshes(left)
+            && let Some(Request { key, policy, load }) = self.request.take()
+        {
+            Call::refresh_ahead(Arc::clone(shared), key, policy.into(), load);
+        }
+        Some(entry.into_value())
     }
 }

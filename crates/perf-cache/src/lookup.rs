@@ -1,3 +1,5 @@
+use crate::entry::Entry;
+use crate::expiry::Tick;
 use std::time::Duration;
 
 /// A value and where it came from.
@@ -10,6 +12,17 @@ pub struct Lookup<V> {
     pub age: Duration,
     /// Where it came from.
     pub source: Source,
+}
+
+impl<V> Lookup<V> {
+    /// A fresh entry.
+    pub(crate) fn near(entry: Entry<V>, now: Tick) -> Self {
+        Self {
+            age: entry.age(now),
+            value: entry.into_value(),
+            source: Source::Near,
+        }
+    }
 }
 
 /// Where a value came from.

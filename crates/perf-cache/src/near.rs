@@ -38,7 +38,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct NearTier<K, V, S> {
     store: S,
-    fence: Fence,
+    pub(crate) fence: Fence,
     flights: Flights<K, V>,
     /// Which writing of its key each entry is, where the far tier can be asked whether it still stands.
     versions: Versions,
@@ -105,7 +105,11 @@ where
     }
 
     /// The entry of `key`, fresh or not, unless it was invalidated; and whether it is in doubt.
-    pub(crate) fn kept(&self, key: &K) -> Option<(Entry<V>, bool)> {
+    pub(crate) fn kept<Q>(&self, key: &Q) -> Option<(Entry<V>, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let entry = self.store.peek(key)?;
         let is_doubted = entry.is_doubted(&self.fence);
         (is_doubted || entry.is_admitted(&self.fence)).then_some((entry, is_doubted))

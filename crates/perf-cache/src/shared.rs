@@ -1,6 +1,7 @@
 use crate::bounds::{Key, Value};
 use crate::coherence::{Coherent, Crew, listen, revalidate, send};
-use crate::expiry::{Expiry, Windows};
+use crate::entry::Entry;
+use crate::expiry::{Expiry, Refresh, Tick, Windows};
 use crate::far::Far;
 use crate::near::NearTier;
 use crate::stats::{CacheStats, Counters};
@@ -10,8 +11,9 @@ use crate::time::Time;
 use crate::{CacheError, CancelPolicy};
 use parking_lot::Mutex;
 use perf_core::{Health, Inspect, Sample};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(crate) struct Shared<K, V, S> {
     /// The tasks of coherence, which end with the cache.
     crew: Mutex<Crew>,
     pub(crate) counters: Counters,
+    /// What a load takes, in nanoseconds: a moving average.
+    load_cost: AtomicU64,
     /// How many loads run, overtaken ones included.
     running: watch::Sender<u64>,
     closed: AtomicBool,
@@ -45,6 +49,7 @@ pub(crate) struct Settings<K, V> {
     pub(crate) load_slots: Option<Arc<Semaphore>>,
     pub(crate) runtime: Option<Handle>,
     pub(crate) windows: Windows,
+    pub(crate) refresh: Option<Refresh>,
     pub(crate) ttl_by: Option<TtlBy<K, V>>,
     pub(crate) events: HashMap<Box<str>, Vec<Box<str>>>,
 }
@@ -67,6 +72,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             coherent,
             crew: Mutex::default(),
             counters: Counters::new(),
+            load_cost: AtomicU64::new(0),
             running: watch::Sender::new(0),
             closed: AtomicBool::new(false),
         }
@@ -154,8 +160,54 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
     /// The expiry of what is kept near from now; none if it must not be.
     pub(crate) fn near_expiry(&self, ttl: Duration) -> Option<Expiry> {
         let ttl = self.far.as_ref().map_or(ttl, |far| far.near_ttl(ttl));
+        let refresh = self.settings.refresh;
+        let ttl = refresh.map_or(ttl, |refresh| refresh.before(ttl));
         let (now, jitter) = (self.settings.time.now(), self.settings.jitter);
         (!ttl.is_zero()).then(|| Expiry::after(now, ttl, jitter, fastrand::f64()))
+    }
+
+    /// How long ago an entry stopped being fresh.
+    pub(crate) fn overdue(&self, entry: &Entry<V>, now: Tick) -> Duration {
+        let refresh = self.settings.refresh;
+        let late = refresh.map(|refresh| refresh.late(entry.expiry().lifetime()));
+        entry.overdue(now).saturating_sub(late.unwrap_or_default())
+    }
+
+    /// The entry of `key`, if it is in the last part of its time to live, and for how long.
+    pub(crate) fn late<Q>(&self, key: &Q, now: Tick) -> Option<(Entry<V>, Duration)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let refresh = self.settings.refresh?;
+        let (entry, is_doubted) = self.near.kept(key)?;
+        if is_doubted {
+            return None;
+        }
+        let late = refresh.late(entry.expiry().lifetime());
+        let left = late.checked_sub(entry.overdue(now))?;
+        (!left.is_zero()).then_some((entry, left))
+    }
+
+    /// Whether a read of an entry that is fresh for `left` has it loaded anew.
+    pub(crate) fn refreshes(&self, left: Duration) -> bool {
+        let cost = Duration::from_nanos(self.load_cost.load(Ordering::Relaxed));
+        let draw = 1.0 - fastrand::f64();
+        let refresh = self.settings.refresh;
+        refresh.is_some_and(|refresh| refresh.is_due(left, cost, draw))
+    }
+
+    /// Notes what a load took.
+    pub(crate) fn note_cost(&self, cost: Duration) {
+        let cost = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
+        let known = self.load_cost.load(Ordering::Relaxed);
+        let average = if known == 0 {
+            cost
+        } else {
+            known - known / 8 + cost / 8
+        };
+        // Of two that come together one may be lost: it is an average.
+        self.load_cost.store(average, Ordering::Relaxed);
     }
 
     pub(crate) fn count_displaced(&self, displaced: &Displaced<K, V>) {

@@ -6,6 +6,8 @@
 //! A [`RemoteStore`] holds bytes that processes share, behind every near miss. [`MemoryStore`] is one
 //! for tests.
 
+#[cfg(feature = "breaker")]
+mod breaker;
 #[cfg(feature = "redis-cluster")]
 mod cluster;
 mod info;
@@ -13,15 +15,31 @@ mod local;
 mod memory;
 #[cfg(feature = "moka")]
 mod moka;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod quick;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod remote;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
+#[cfg(feature = "breaker")]
+pub use self::breaker::BreakerStore;
 #[cfg(feature = "moka")]
 pub use self::moka::MokaStore;
+#[cfg(feature = "mysql")]
+pub use self::mysql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
 pub use crate::pattern::Pattern;
 #[cfg(feature = "redis-cluster")]
 pub use cluster::RedisClusterStore;

@@ -1,15 +1,19 @@
 mod lines;
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Block, ItemFn, LitStr, Path, ReturnType, Signature, parse_quote, parse2};
+use syn::{
+    Attribute, Block, ImplItem, ItemFn, ItemImpl, LitStr, Path, ReturnType, Signature, Type,
+    parse_quote, parse2,
+};
 
 /// The arguments of `#[profile(…)]`.
 struct Arguments {
     name: Option<LitStr>,
     lines: bool,
+    skip: bool,
     krate: Path,
 }
 
@@ -18,6 +22,7 @@ impl Arguments {
         let mut arguments = Self {
             name: None,
             lines: false,
+            skip: false,
             krate: parse_quote!(::perf_profile),
         };
         syn::meta::parser(|meta| arguments.set(&meta)).parse2(tokens)?;
@@ -29,45 +34,88 @@ impl Arguments {
             self.name = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("lines") {
             self.lines = true;
+        } else if meta.path.is_ident("skip") {
+            self.skip = true;
         } else if meta.path.is_ident("crate") {
             self.krate = meta.value()?.call(Path::parse_mod_style)?;
         } else {
-            return Err(meta.error("expected `lines`, `name = \"…\"` or `crate = …`"));
+            return Err(meta.error("expected `lines`, `skip`, `name = \"…\"` or `crate = …`"));
         }
         Ok(())
     }
 }
 
-/// Expands `#[profile(…)]` on a function.
+/// Expands `#[profile(…)]` on a function or on all of an `impl` block.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let arguments = Arguments::parse(arguments)?;
+    if let Ok(mut block) = parse2::<ItemImpl>(item.clone()) {
+        for_each_method(&arguments, &mut block);
+        return Ok(quote!(#block));
+    }
     let mut function: ItemFn = parse2(item)?;
     if let Some(constness) = function.sig.constness {
         let message = "a `const fn` cannot be profiled: it may run where there is no clock";
         return Err(syn::Error::new_spanned(constness, message));
     }
-    *function.block = if arguments.lines {
-        with_lines(&arguments, &function)
-    } else {
-        timed(&arguments, &function)
-    };
+    let ident = &function.sig.ident;
+    let name = arguments
+        .name
+        .as_ref()
+        .map_or_else(|| ident.to_string(), LitStr::value);
+    *function.block = profiled(&arguments, &name, &function.sig, &function.block);
     Ok(quote!(#function))
 }
 
+/// Profiles the methods that can be and do not say themselves how, under the name of their type.
+fn for_each_method(arguments: &Arguments, block: &mut ItemImpl) {
+    let of_type = match (&arguments.name, &*block.self_ty) {
+        (Some(name), _) => name.value(),
+        (None, Type::Path(path)) => path
+            .path
+            .segments
+            .last()
+            .map(|segment| segment.ident.to_string())
+            .unwrap_or_default(),
+        (None, other) => other.to_token_stream().to_string(),
+    };
+    for item in &mut block.items {
+        let ImplItem::Fn(method) = item else { continue };
+        let own = method.attrs.iter().any(is_profile);
+        if !own && method.sig.constness.is_none() {
+            let name = format!("{of_type}::{}", method.sig.ident);
+            method.block = profiled(arguments, &name, &method.sig, &method.block);
+        }
+    }
+}
+
+fn is_profile(attribute: &Attribute) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|segment| segment.ident == "profile")
+}
+
+fn profiled(arguments: &Arguments, name: &str, signature: &Signature, body: &Block) -> Block {
+    if arguments.skip {
+        body.clone()
+    } else if arguments.lines {
+        with_lines(arguments, name, signature, body)
+    } else {
+        timed(arguments, name, signature, body)
+    }
+}
+
 /// The body as one call.
-fn timed(arguments: &Arguments, function: &ItemFn) -> Block {
+fn timed(arguments: &Arguments, name: &str, signature: &Signature, body: &Block) -> Block {
     let krate = &arguments.krate;
-    let body = &function.block;
-    let statics = statics(arguments, &function.sig);
+    let statics = statics(arguments, name, signature);
     let enter = quote!(#krate::__private::enter(&__PROFILE_CALLSITE, &__PROFILE_SLOT));
-    if function.sig.asyncness.is_none() {
+    if signature.asyncness.is_none() {
         return parse_quote!({
             #statics
             let _profile = #enter;
             #body
         });
     }
-    let hint = output_hint(&function.sig.output);
+    let hint = output_hint(&signature.output);
     parse_quote!({
         #statics
         #krate::__private::profiled(async move { #hint #body }, || #enter).await
@@ -75,10 +123,10 @@ fn timed(arguments: &Arguments, function: &ItemFn) -> Block {
 }
 
 /// The body as one call whose statements are timed as well.
-fn with_lines(arguments: &Arguments, function: &ItemFn) -> Block {
+fn with_lines(arguments: &Arguments, name: &str, signature: &Signature, body: &Block) -> Block {
     let krate = &arguments.krate;
-    let statics = statics(arguments, &function.sig);
-    let lines::Marked { body, sites } = lines::mark((*function.block).clone(), krate);
+    let statics = statics(arguments, name, signature);
+    let lines::Marked { body, sites } = lines::mark(body.clone(), krate);
     let statics = quote! {
         #statics
         static __PROFILE_LINES: #krate::__private::Lines =
@@ -92,7 +140,7 @@ fn with_lines(arguments: &Arguments, function: &ItemFn) -> Block {
     };
     let enter = quote!(#krate::__private::enter(&__PROFILE_CALLSITE, &__PROFILE_SLOT));
     let places = quote!(&__PROFILE_LINES, &__PROFILE_FRAME, &__PROFILE_MEMORY);
-    if function.sig.asyncness.is_none() {
+    if signature.asyncness.is_none() {
         return parse_quote!({
             #statics
             let _profile = #enter;
@@ -100,7 +148,7 @@ fn with_lines(arguments: &Arguments, function: &ItemFn) -> Block {
             #body
         });
     }
-    let hint = output_hint(&function.sig.output);
+    let hint = output_hint(&signature.output);
     parse_quote!({
         #statics
         let body = #krate::__private::lined(async move { #hint #body }, #places);
@@ -109,15 +157,10 @@ fn with_lines(arguments: &Arguments, function: &ItemFn) -> Block {
 }
 
 /// What all calls of the function share, or all on one thread.
-fn statics(arguments: &Arguments, signature: &Signature) -> TokenStream {
+fn statics(arguments: &Arguments, name: &str, signature: &Signature) -> TokenStream {
     let krate = &arguments.krate;
-    let ident = &signature.ident;
-    let name = arguments
-        .name
-        .as_ref()
-        .map_or_else(|| ident.to_string(), LitStr::value);
     // `line!` would tell the attribute's line.
-    let line = u32::try_from(ident.span().unwrap().line()).unwrap_or(0);
+    let line = u32::try_from(signature.ident.span().unwrap().line()).unwrap_or(0);
     quote! {
         static __PROFILE_CALLSITE: #krate::__private::Callsite =
             #krate::__private::Callsite::new(#name, ::core::module_path!(), ::core::file!(), #line);
@@ -134,6 +177,10 @@ fn statics(arguments: &Arguments, signature: &Signature) -> TokenStream {
 pub(crate) fn output_hint(output: &ReturnType) -> TokenStream {
     let output = match output {
         ReturnType::Default => quote!(()),
+        // Nothing is returned, so nothing need be told.
+        ReturnType::Type(_, output) if matches!(**output, Type::Never(_)) => {
+            return TokenStream::new();
+        }
         ReturnType::Type(_, output) => quote!(#output),
     };
     if has_impl(output.clone()) {
@@ -184,7 +231,7 @@ mod tests {
             ),
             "a `const fn` cannot be profiled: it may run where there is no clock"
         );
-        let known = "expected `lines`, `name = \"…\"` or `crate = …`";
+        let known = "expected `lines`, `skip`, `name = \"…\"` or `crate = …`";
         assert_eq!(refusal(quote!(title = "seven"), function()), known);
         assert_eq!(
             refusal(quote!(name = 7), function()),

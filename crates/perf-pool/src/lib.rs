@@ -65,3 +65,8 @@ pub use pooled::{Meta, Pooled};
 pub use shared_pool::{Share, SharedPool, SharedPoolBuilder};
 pub use sizing::{Advice, Load};
 pub use status::{Metrics, Status};
+
+/// Compiles the code of the chapter on this crate.
+#[cfg(all(doctest, feature = "postgres"))]
+#[doc = include_str!("../../../docs/guide/pool.md")]
+struct Guide;

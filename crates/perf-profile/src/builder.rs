@@ -1,3 +1,4 @@
+use crate::finding::Finding;
 use crate::profiler::Profiler;
 use crate::queries::{SlowQuery, SlowRequest};
 use crate::rules::Thresholds;
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) slow_request: Duration,
     pub(crate) slow_request_log: Option<Log<SlowRequest>>,
     pub(crate) thresholds: Thresholds,
+    pub(crate) accepted: Accepted,
     pub(crate) max_statements: usize,
     pub(crate) max_request_names: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -49,6 +51,22 @@ impl<T> fmt::Debug for Log<T> {
     }
 }
 
+/// Which findings are as they should be.
+#[derive(Clone)]
+pub(crate) struct Accepted(Arc<dyn Fn(&Finding) -> bool + Send + Sync>);
+
+impl Accepted {
+    pub(crate) fn has(&self, finding: &Finding) -> bool {
+        (self.0)(finding)
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accepted")
+    }
+}
+
 impl ProfilerBuilder {
     pub(crate) fn new() -> Self {
         Self {
@@ -65,6 +83,7 @@ impl ProfilerBuilder {
                     repeats: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
                     unexplained: Duration::from_millis(50),
                 },
+                accepted: Accepted(Arc::new(|_| false)),
                 max_statements: 1_000,
                 max_request_names: 1_000,
                 clock: Arc::new(SystemClock),
@@ -137,6 +156,21 @@ impl ProfilerBuilder {
     /// What repeated lookups must have taken in total when no query explains them. Default: 50 ms.
     pub const fn unexplained_time(mut self, time: Duration) -> Self {
         self.settings.thresholds.unexplained = time;
+        self
+    }
+
+    /// Leaves out the findings that `accepted` knows of and holds for right, such as a loop of lookups that a
+    /// cache answers.
+    ///
+    /// ```
+    /// use perf_profile::{Profiler, Rule};
+    ///
+    /// let profiler = Profiler::builder()
+    ///     .accept(|finding| finding.rule == Rule::SelectStar && finding.request == "GET /export")
+    ///     .build();
+    /// ```
+    pub fn accept(mut self, accepted: impl Fn(&Finding) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.accepted = Accepted(Arc::new(accepted));
         self
     }
 

@@ -29,7 +29,7 @@ impl Inspect for Shared {
                 request.queries,
             )));
         }
-        let findings = self.requests.findings().len();
+        let findings = self.requests.findings(&self.settings).len();
         samples.push(Sample::gauge("findings", findings as f64));
         samples.push(Sample::gauge(
             "open_requests",

@@ -80,6 +80,34 @@ pub use memory::{MemoryStats, ProfilingAllocator};
 /// # }
 /// ```
 ///
+/// On an `impl` block it profiles all methods, named after their type: `Flights::load`. Those that are
+/// `const`, and those that have the attribute themselves, are left as they are; `#[profile(skip)]` leaves
+/// one out.
+///
+/// ```
+/// use perf_profile::{Profiler, profile};
+///
+/// struct Flights(Vec<u32>);
+///
+/// #[profile]
+/// impl Flights {
+///     fn load() -> Self {
+///         Self(vec![1, 2, 3])
+///     }
+///
+///     #[profile(skip)]
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+///
+/// let profiler = Profiler::builder().build();
+/// assert_eq!(Flights::load().count(), 3);
+/// let snapshot = profiler.snapshot();
+/// let names: Vec<_> = snapshot.functions().iter().map(|f| f.name).collect();
+/// assert_eq!(names, ["Flights::load"]);
+/// ```
+///
 /// `lines` also times each statement: hits, time, share, waiting time and allocations, with the source
 /// beside them. Closures, async blocks and macros count for the statement that they stand in.
 ///
@@ -127,11 +155,13 @@ pub use plans::MySqlPlanner;
 pub use plans::PostgresPlanner;
 #[cfg(feature = "sqlite")]
 pub use plans::SqlitePlanner;
-pub use plans::{Access, Advice, Advisor, Index, Plan, PlanFinding, Planner, Step};
+pub use plans::{
+    Access, Advice, Advisor, Explainer, Explanation, Index, Plan, PlanFinding, Planner, Step,
+};
 pub use profiler::Profiler;
 pub use queries::{
-    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestStats, RunningQuery, SlowQuery,
-    SlowRequest, SqlLayer, Wrapped,
+    QueryEvents, QueryRecorder, QueryStats, RequestScope, RequestSlice, RequestStats, RunningQuery,
+    SlowQuery, SlowRequest, SqlLayer, Wrapped,
 };
 pub use rules::Rule;
 #[cfg(feature = "usage")]

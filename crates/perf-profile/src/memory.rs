@@ -17,5 +17,5 @@ pub use allocator::ProfilingAllocator;
 pub use counters::Mark;
 pub use stats::MemoryStats;
 
-pub(crate) use counters::{Delta, is_installed};
+pub(crate) use counters::{Delta, KeptMark, is_installed};
 pub(crate) use stats::Totals;

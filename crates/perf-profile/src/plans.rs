@@ -10,11 +10,13 @@
 
 mod advisor;
 mod candidates;
+mod explainer;
 mod plan;
 mod planner;
 
 pub use advisor::{Advice, Advisor};
 pub use candidates::Index;
+pub use explainer::{Explainer, Explanation};
 pub use plan::{Access, Plan, PlanFinding, Step};
 pub use planner::Planner;
 #[cfg(feature = "mysql")]

@@ -61,9 +61,9 @@ impl Profiler {
         functions::set_recording(true);
         Self {
             shared: Arc::new(Shared {
+                requests: Requests::since(settings.clock.now()),
                 settings,
                 book: Book::default(),
-                requests: Requests::default(),
                 blocks: Blocks::default(),
                 probes: AtomicU64::new(0),
             }),
@@ -142,7 +142,7 @@ impl Profiler {
         let scope = RequestScope::new("verification");
         let Shared {
             requests, settings, ..
-        } = self.shared();
+        } = &*self.shared;
         let request = scope.span().id().and_then(|span| requests.of(&span));
         let request = request.ok_or(ProfileError::LayerNotInstalled)?;
         let output = scope.run(query).await;
@@ -204,7 +204,7 @@ impl Profiler {
     pub async fn settled(&self, limit: Duration) -> bool {
         let Shared {
             requests, settings, ..
-        } = self.shared();
+        } = &*self.shared;
         requests.settled(limit, settings).await
     }
 
@@ -219,7 +219,7 @@ impl Profiler {
         Snapshot::take(&self.shared)
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }

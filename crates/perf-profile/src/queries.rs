@@ -15,14 +15,17 @@ mod lost;
 mod request;
 mod requests;
 mod running;
+mod slowest;
 mod sql_layer;
 mod stats;
+mod timeline;
 mod wrapped;
 
 pub use layer::{QueryEvents, QueryRecorder};
 pub use request::RequestScope;
 pub use sql_layer::SqlLayer;
 pub use stats::{QueryStats, RequestStats, RunningQuery, SlowQuery, SlowRequest};
+pub use timeline::RequestSlice;
 pub use wrapped::Wrapped;
 
 #[cfg(feature = "sqlx")]
@@ -31,3 +34,5 @@ pub(crate) use book::{Book, Observed};
 pub(crate) use latency::Latency;
 pub(crate) use request::RequestState;
 pub(crate) use requests::Requests;
+pub(crate) use slowest::Slowest;
+pub(crate) use timeline::Timeline;

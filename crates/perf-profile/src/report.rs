@@ -1,8 +1,12 @@
 //! The report: as text for a terminal, as Markdown, and as a page.
 
+#[cfg(feature = "html")]
+mod charts;
 mod folded;
 #[cfg(feature = "html")]
 mod html;
+#[cfg(feature = "html")]
+mod load;
 mod markdown;
 mod table;
 
@@ -17,6 +21,8 @@ use table::Table;
 pub(crate) use folded::folded;
 #[cfg(feature = "html")]
 pub(crate) use html::html;
+#[cfg(feature = "html")]
+pub(crate) use load::{load, stress};
 pub(crate) use markdown::markdown;
 
 /// Rows of each table.
@@ -25,6 +31,9 @@ const ROWS: usize = 20;
 pub(crate) fn write(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for finding in snapshot.findings() {
         writeln!(f, "{finding}\n")?;
+    }
+    for advice in snapshot.explanations().iter().flat_map(|slow| &slow.advice) {
+        writeln!(f, "{advice}")?;
     }
     for blocked in snapshot.blocked() {
         writeln!(f, "{blocked}\n")?;

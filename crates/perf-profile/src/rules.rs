@@ -42,6 +42,8 @@ pub(crate) struct Execution {
     pub(crate) started: Moment,
     pub(crate) ended: Moment,
     pub(crate) rows: u64,
+    /// Whether it is known to have failed.
+    pub(crate) failed: bool,
     /// The innermost profiled function that ran it.
     pub(crate) function: Option<&'static str>,
 }

@@ -1,8 +1,9 @@
 use crate::finding::Finding;
 use crate::functions::{self, CallPath, FunctionStats, Functions};
 use crate::lines::{self, FunctionLines};
+use crate::plans::Explanation;
 use crate::profiler::Shared;
-use crate::queries::{QueryStats, RequestStats, RunningQuery, SlowQuery};
+use crate::queries::{QueryStats, RequestSlice, RequestStats, RunningQuery, SlowQuery};
 use crate::report;
 use crate::runtime::Blocked;
 use std::fmt;
@@ -19,9 +20,11 @@ pub struct Snapshot {
     lines: Vec<FunctionLines>,
     truncated_calls: u64,
     requests: Vec<RequestStats>,
+    timeline: Vec<RequestSlice>,
     queries: Vec<QueryStats>,
     slow_queries: Vec<SlowQuery>,
     running_queries: Vec<RunningQuery>,
+    explanations: Vec<Explanation>,
     unscoped_queries: u64,
     blocked: Vec<Blocked>,
 }
@@ -31,15 +34,17 @@ impl Snapshot {
         shared.requests.sweep(&shared.settings);
         let Functions { functions, paths } = functions::collect();
         Self {
-            findings: shared.requests.findings(),
+            findings: shared.requests.findings(&shared.settings),
             functions,
             call_paths: paths,
             lines: lines::collect(),
             truncated_calls: functions::truncated_calls(),
             requests: shared.requests.stats(),
+            timeline: shared.requests.timeline.slices(),
             queries: shared.book.queries(),
             slow_queries: shared.book.slow(),
             running_queries: shared.book.running(shared.settings.clock.now()),
+            explanations: shared.book.explanations(),
             unscoped_queries: shared.book.unscoped(),
             blocked: shared.blocks.all(),
         }
@@ -120,6 +125,13 @@ impl Snapshot {
         &self.requests
     }
 
+    /// Requests over time since the profiler was made, in at most 60 slices of equal length: of one second
+    /// at first, of twice as much whenever they would be more.
+    #[must_use]
+    pub fn timeline(&self) -> &[RequestSlice] {
+        &self.timeline
+    }
+
     /// All statements, the one that took longest in total first.
     #[must_use]
     pub fn queries(&self) -> &[QueryStats] {
@@ -136,6 +148,12 @@ impl Snapshot {
     #[must_use]
     pub fn running_queries(&self) -> &[RunningQuery] {
         &self.running_queries
+    }
+
+    /// What an [`Explainer`](crate::Explainer) found out about slow statements, the most frequent first.
+    #[must_use]
+    pub fn explanations(&self) -> &[Explanation] {
+        &self.explanations
     }
 
     /// The newest polls that a [`Watchdog`](crate::Watchdog) found to block, at most 128, oldest first.

@@ -6,7 +6,9 @@
 //! takes comments for code and stops at dollar quotes. The few questions that lints ask need no
 //! syntax tree: which verb, is there a key lookup, a limit, an offset.
 
+mod keyword;
 mod lexer;
+mod placeholders;
 mod shape;
 mod statement;
 mod writer;

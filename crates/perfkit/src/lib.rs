@@ -1,5 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "axum")]
+pub mod endpoints;
+pub mod prelude;
+#[cfg(feature = "settings")]
+pub mod settings;
+
 #[cfg(feature = "breaker")]
 pub use perf_breaker as breaker;
 #[cfg(feature = "bulk")]

@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: our speed and cost beside the peers', as ratios of one run.
 
 mod line;
+mod machine;
+mod page;
+mod plot;
 mod report;
 
 use crate::run;
@@ -22,6 +25,9 @@ pub(crate) struct Options {
     /// Ends within five minutes a crate on a built tree, with wider error.
     #[arg(long)]
     quick: bool,
+    /// Renews the crate's page in `docs/benchmarks/`.
+    #[arg(long, conflicts_with = "quick")]
+    publish: bool,
 }
 
 /// Builds and runs the benchmarks, then prints what they recorded.
@@ -34,6 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             !lines.is_empty(),
             "the benchmarks of {name} compared nothing"
         );
+        if options.publish {
+            page::write(name, &lines)?;
+        }
         print!(
             "{}",
             if options.json {

@@ -2,7 +2,7 @@
 
 use crate::run;
 use crate::workspace;
-use crate::{features, tidy};
+use crate::{features, package, tidy};
 use anyhow::Result;
 
 /// The folders that hold a workspace each, seen from the root.
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     let mut clippy = workspace::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]);
     run::step("clippy", clippy.args(["--", "-D", "warnings"]))?;
     features::run()?;
+    package::run()?;
     let mut doc = workspace::cargo(["doc", "--no-deps", "--workspace", "--all-features"]);
     run::step("documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     if run::answers("cargo", &["deny", "--version"]) {

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod features;
 mod fuzz;
+mod package;
 mod run;
 mod setup;
 mod soak;

@@ -41,6 +41,10 @@ const PROGRAMS: &[Program] = &[
         name: "hypopg.so",
         package: "postgresql-15-hypopg",
     },
+    Program {
+        name: "wrk",
+        package: "wrk",
+    },
 ];
 
 const INSTALL: &str = "crates/xtask/src/setup/install.sh";

@@ -3,6 +3,7 @@
 //! Each rule is a function from files, or from what cargo knows, to findings, in a module of its own with
 //! a test that shows it fail. To find everything at once, all rules run before the task ends.
 
+mod book;
 mod crates;
 mod dependencies;
 mod files;
@@ -67,13 +68,15 @@ pub(crate) fn run() -> Result<()> {
 fn findings(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = size::check(root)?;
     let members = workspace::members()?;
-    for file in files::read(root)? {
-        findings.extend(length::check(&file));
-        findings.extend(words::check(&file));
-        findings.extend(gates::check(&file));
-        findings.extend(versions::check(&file, &members));
-        findings.extend(links::check(&file, root));
+    let files = files::read(root)?;
+    for file in &files {
+        findings.extend(length::check(file));
+        findings.extend(words::check(file));
+        findings.extend(gates::check(file));
+        findings.extend(versions::check(file, &members));
+        findings.extend(links::check(file, root));
     }
+    findings.extend(book::check(&files));
     findings.extend(crates::check(root, &members));
     findings.extend(dependencies::check(&workspace::graph()?));
     findings.sort();

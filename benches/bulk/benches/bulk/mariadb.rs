@@ -1,19 +1,20 @@
 //! 27,004 flights into a table of MariaDB over TCP, one transaction, into an emptied table.
 
-use crate::bind_all;
 use crate::row::{COLUMNS, Row, row};
 use criterion::Criterion;
 use harness::Comparison;
 use perf_bulk::BulkInsert;
 use perf_testkit::MariaDbServer;
-use sqlx::{Acquire, Connection, MySql, MySqlConnection, QueryBuilder};
-use std::time::{Duration, Instant};
+use sqlx::{Connection, MySql, MySqlConnection};
 use tokio::runtime::Runtime;
 
 const CREATE: &str = "CREATE TABLE flights (id BIGINT PRIMARY KEY, year INT, month INT, day INT, \
      dep_time INT, sched_dep_time INT, dep_delay INT, arr_time INT, sched_arr_time INT, arr_delay INT, \
      carrier VARCHAR(2), flight INT, tailnum VARCHAR(10), origin VARCHAR(3), dest VARCHAR(3), air_time INT, \
      distance INT, hour INT, minute INT, time_hour VARCHAR(30))";
+
+crate::driver!(MySqlConnection, empty = "TRUNCATE flights");
+crate::push_values!(MySql, MySqlConnection);
 
 pub(crate) fn insert(criterion: &mut Criterion) {
     let data = perf_testkit::flights::load().expect("the data set is in the repository");
@@ -58,47 +59,4 @@ pub(crate) fn insert(criterion: &mut Criterion) {
         ))
     });
     comparison.run(criterion);
-}
-
-/// Times `insert` into the emptied table, and counts what it left there.
-async fn timed(
-    iterations: u64,
-    connection: &mut MySqlConnection,
-    rows: usize,
-    mut insert: impl AsyncFnMut(&mut MySqlConnection),
-) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..iterations {
-        execute(connection, "TRUNCATE flights").await;
-        let start = Instant::now();
-        insert(connection).await;
-        total += start.elapsed();
-        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM flights WHERE distance > 0")
-            .fetch_one(&mut *connection)
-            .await
-            .expect("a count");
-        assert_eq!(usize::try_from(stored), Ok(rows));
-    }
-    total
-}
-
-async fn execute(connection: &mut MySqlConnection, sql: &'static str) {
-    sqlx::query(sql)
-        .execute(connection)
-        .await
-        .expect("a statement");
-}
-
-async fn insert_by_push_values(connection: &mut MySqlConnection, rows: &[Row<'_>], width: usize) {
-    let mut transaction = Acquire::begin(connection).await.expect("a transaction");
-    for chunk in rows.chunks(width) {
-        let mut query = QueryBuilder::<MySql>::new(format!("INSERT INTO flights ({COLUMNS}) "));
-        query.push_values(chunk, |mut values, row| bind_all!(values, push_bind, row));
-        query
-            .build()
-            .execute(&mut *transaction)
-            .await
-            .expect("an insert");
-    }
-    transaction.commit().await.expect("a commit");
 }

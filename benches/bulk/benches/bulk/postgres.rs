@@ -1,15 +1,13 @@
 //! 324,048 flights into a table of Postgres over a Unix socket, one transaction, into an emptied table.
 
-use crate::bind_all;
 use crate::row::{COLUMNS, Row, row};
 use criterion::Criterion;
 use futures_util::TryStreamExt;
 use harness::Comparison;
 use perf_bulk::BulkInsert;
 use perf_testkit::PostgresServer;
-use sqlx::{Acquire, Connection, PgConnection, Postgres, QueryBuilder};
+use sqlx::{Acquire, Connection, PgConnection, Postgres};
 use std::pin::pin;
-use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
@@ -19,6 +17,9 @@ const CREATE: &str = "CREATE TABLE flights (id bigint, year int, month int, day 
      sched_dep_time int, dep_delay int, arr_time int, sched_arr_time int, arr_delay int, carrier text, \
      flight int, tailnum text, origin text, dest text, air_time int, distance int, hour int, minute int, \
      time_hour text)";
+
+crate::driver!(PgConnection, empty = "TRUNCATE flights");
+crate::push_values!(Postgres, PgConnection);
 
 pub(crate) fn insert(criterion: &mut Criterion) {
     let data = perf_testkit::flights::load().expect("the data set is in the repository");
@@ -78,7 +79,7 @@ pub(crate) fn insert(criterion: &mut Criterion) {
             &mut connection,
             rows.len(),
             async |connection| {
-                insert_by_push_values(connection, rows).await;
+                insert_by_push_values(connection, rows, 500).await;
             },
         ))
     });
@@ -108,34 +109,6 @@ async fn tokio_postgres_client(url: &str) -> Client {
         .expect("a connection");
     tokio::spawn(connection);
     client
-}
-
-async fn timed(
-    iterations: u64,
-    connection: &mut PgConnection,
-    rows: usize,
-    mut insert: impl AsyncFnMut(&mut PgConnection),
-) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..iterations {
-        execute(connection, "TRUNCATE flights").await;
-        let start = Instant::now();
-        insert(connection).await;
-        total += start.elapsed();
-        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM flights WHERE distance > 0")
-            .fetch_one(&mut *connection)
-            .await
-            .expect("a count");
-        assert_eq!(usize::try_from(stored), Ok(rows));
-    }
-    total
-}
-
-async fn execute(connection: &mut PgConnection, sql: &'static str) {
-    sqlx::raw_sql(sql)
-        .execute(connection)
-        .await
-        .expect("a statement");
 }
 
 async fn replay(connection: &mut PgConnection, encoded: &[u8]) {
@@ -205,18 +178,4 @@ async fn insert_by_tokio_postgres(client: &Client, rows: &[Row<'_>]) {
     }
     writer.finish().await.expect("an insert");
     client.batch_execute("COMMIT").await.expect("a commit");
-}
-
-async fn insert_by_push_values(connection: &mut PgConnection, rows: &[Row<'_>]) {
-    let mut transaction = Acquire::begin(connection).await.expect("a transaction");
-    for chunk in rows.chunks(500) {
-        let mut query = QueryBuilder::<Postgres>::new(format!("INSERT INTO flights ({COLUMNS}) "));
-        query.push_values(chunk, |mut values, row| bind_all!(values, push_bind, row));
-        query
-            .build()
-            .execute(&mut *transaction)
-            .await
-            .expect("an insert");
-    }
-    transaction.commit().await.expect("a commit");
 }

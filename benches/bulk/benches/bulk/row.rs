@@ -83,3 +83,67 @@ macro_rules! bind_all {
         $target.$method(row.time_hour);
     }};
 }
+
+/// What the comparisons of one driver share: how a statement runs, and how inserts are timed.
+#[macro_export]
+macro_rules! driver {
+    ($connection:ty, empty = $empty:literal) => {
+        async fn execute(connection: &mut $connection, sql: &'static str) {
+            sqlx::raw_sql(sql)
+                .execute(connection)
+                .await
+                .expect("a statement");
+        }
+
+        /// Times `insert` into the emptied table, and counts what it left there.
+        async fn timed(
+            iterations: u64,
+            connection: &mut $connection,
+            rows: usize,
+            mut insert: impl AsyncFnMut(&mut $connection),
+        ) -> std::time::Duration {
+            let mut total = std::time::Duration::ZERO;
+            for _ in 0..iterations {
+                execute(connection, $empty).await;
+                let start = std::time::Instant::now();
+                insert(connection).await;
+                total += start.elapsed();
+                let count = "SELECT count(*) FROM flights WHERE distance > 0";
+                let stored: i64 = sqlx::query_scalar(count)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .expect("a count");
+                assert_eq!(usize::try_from(stored), Ok(rows));
+            }
+            total
+        }
+    };
+}
+
+/// The insert that sqlx's users write, in one transaction.
+#[macro_export]
+macro_rules! push_values {
+    ($database:ty, $connection:ty) => {
+        async fn insert_by_push_values(
+            connection: &mut $connection,
+            rows: &[Row<'_>],
+            width: usize,
+        ) {
+            let transaction = sqlx::Acquire::begin(connection).await;
+            let mut transaction = transaction.expect("a transaction");
+            for chunk in rows.chunks(width) {
+                let sql = format!("INSERT INTO flights ({COLUMNS}) ");
+                let mut query = sqlx::QueryBuilder::<$database>::new(sql);
+                query.push_values(chunk, |mut values, row| {
+                    $crate::bind_all!(values, push_bind, row)
+                });
+                query
+                    .build()
+                    .execute(&mut *transaction)
+                    .await
+                    .expect("an insert");
+            }
+            transaction.commit().await.expect("a commit");
+        }
+    };
+}

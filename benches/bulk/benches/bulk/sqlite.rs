@@ -1,19 +1,20 @@
 //! 27,004 flights into a file in WAL mode, one transaction, which an iteration empties before its time starts.
 
-use crate::bind_all;
 use crate::row::{COLUMNS, Row, row};
 use criterion::Criterion;
 use harness::Comparison;
 use perf_bulk::BulkInsert;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{Acquire, ConnectOptions, QueryBuilder, Sqlite, SqliteConnection};
-use std::time::{Duration, Instant};
+use sqlx::{ConnectOptions, Sqlite, SqliteConnection};
 use tokio::runtime::Runtime;
 
 const CREATE: &str = "CREATE TABLE flights (id INTEGER PRIMARY KEY, year INTEGER, month INTEGER, day INTEGER, \
      dep_time INTEGER, sched_dep_time INTEGER, dep_delay INTEGER, arr_time INTEGER, sched_arr_time INTEGER, \
      arr_delay INTEGER, carrier TEXT, flight INTEGER, tailnum TEXT, origin TEXT, dest TEXT, air_time INTEGER, \
      distance INTEGER, hour INTEGER, minute INTEGER, time_hour TEXT)";
+
+crate::driver!(SqliteConnection, empty = "DELETE FROM flights");
+crate::push_values!(Sqlite, SqliteConnection);
 
 pub(crate) fn insert(criterion: &mut Criterion) {
     let data = perf_testkit::flights::load().expect("the data set is in the repository");
@@ -73,40 +74,11 @@ pub(crate) fn insert(criterion: &mut Criterion) {
             &mut connection,
             rows.len(),
             async |connection| {
-                insert_row_by_row(connection, rows).await;
+                insert_by_push_values(connection, rows, 1).await;
             },
         ))
     });
     comparison.run(criterion);
-}
-
-/// Times `insert` into the emptied table, and counts what it left there.
-async fn timed(
-    iterations: u64,
-    connection: &mut SqliteConnection,
-    rows: usize,
-    mut insert: impl AsyncFnMut(&mut SqliteConnection),
-) -> Duration {
-    let mut total = Duration::ZERO;
-    for _ in 0..iterations {
-        execute(connection, "DELETE FROM flights").await;
-        let start = Instant::now();
-        insert(connection).await;
-        total += start.elapsed();
-        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM flights WHERE distance > 0")
-            .fetch_one(&mut *connection)
-            .await
-            .expect("a count");
-        assert_eq!(usize::try_from(stored), Ok(rows));
-    }
-    total
-}
-
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
-    sqlx::query(sql)
-        .execute(connection)
-        .await
-        .expect("a statement");
 }
 
 fn insert_by_rusqlite(connection: &mut rusqlite::Connection, rows: &[Row<'_>]) {
@@ -142,32 +114,4 @@ fn insert_by_rusqlite(connection: &mut rusqlite::Connection, rows: &[Row<'_>]) {
         }
     }
     transaction.commit().expect("a commit");
-}
-
-async fn insert_by_push_values(connection: &mut SqliteConnection, rows: &[Row<'_>], width: usize) {
-    let mut transaction = Acquire::begin(connection).await.expect("a transaction");
-    for chunk in rows.chunks(width) {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO flights ({COLUMNS}) "));
-        query.push_values(chunk, |mut values, row| bind_all!(values, push_bind, row));
-        query
-            .build()
-            .execute(&mut *transaction)
-            .await
-            .expect("an insert");
-    }
-    transaction.commit().await.expect("a commit");
-}
-
-async fn insert_row_by_row(connection: &mut SqliteConnection, rows: &[Row<'_>]) {
-    let mut transaction = Acquire::begin(connection).await.expect("a transaction");
-    for row in rows {
-        let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO flights ({COLUMNS}) "));
-        query.push_values([row], |mut values, row| bind_all!(values, push_bind, row));
-        query
-            .build()
-            .execute(&mut *transaction)
-            .await
-            .expect("an insert");
-    }
-    transaction.commit().await.expect("a commit");
 }

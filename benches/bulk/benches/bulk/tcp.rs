@@ -6,7 +6,7 @@
 
 use crate::row::row;
 use criterion::Criterion;
-use perf_bulk::{BulkInsert, BulkRow};
+use perf_bulk::{BulkInsert, BulkRow, Strategy};
 use perf_testkit::PostgresServer;
 use sqlx::{Connection, PgConnection, Postgres};
 use std::time::{Duration, Instant};
@@ -17,9 +17,11 @@ const CREATE: &str = "CREATE TABLE flights (id bigint, year int, month int, day 
      flight int, tailnum text, origin text, dest text, air_time int, distance int, hour int, minute int, \
      time_hour text)";
 /// On both sides of every size where the way changes.
-const SIZES: [usize; 14] = [
-    1, 10, 50, 500, 2_000, 4_000, 5_500, 6_000, 7_000, 9_000, 15_000, 40_000, 55_000, 100_000,
+const SIZES: [usize; 15] = [
+    1, 10, 50, 500, 900, 1_100, 2_000, 4_000, 6_000, 9_000, 12_000, 15_000, 40_000, 55_000, 100_000,
 ];
+/// The automatic choice, and a COPY of every size.
+const WAYS: [Strategy; 2] = [Strategy::Auto, Strategy::Copy];
 const STALL: Duration = Duration::from_millis(30);
 
 pub(crate) fn stalls(_criterion: &mut Criterion) {
@@ -47,9 +49,9 @@ pub(crate) fn stalls(_criterion: &mut Criterion) {
             .execute(&mut unix)
             .await
             .expect("a table");
-        for size in SIZES {
-            let near = times(&mut unix, &rows[..size], calls).await;
-            let far = times(&mut tcp, &rows[..size], calls).await;
+        for (way, size) in WAYS.into_iter().flat_map(|way| SIZES.map(|size| (way, size))) {
+            let near = times(&mut unix, way, &rows[..size], calls).await;
+            let far = times(&mut tcp, way, &rows[..size], calls).await;
             let (near, median) = (near[near.len() / 2], far[far.len() / 2]);
             let stalled = if median > near * 5 / 2 + STALL {
                 calls
@@ -57,12 +59,12 @@ pub(crate) fn stalls(_criterion: &mut Criterion) {
                 far.iter().filter(|time| **time > median + STALL).count()
             };
             println!(
-                "bulk/tcp/{size}: {stalled} of {calls} stalled; median {median:?} over TCP, {near:?} over a Unix socket"
+                "bulk/tcp/{way:?}/{size}: {stalled} of {calls} stalled; median {median:?} over TCP, {near:?} over a Unix socket"
             );
             stalls += stalled;
         }
     });
-    let calls = (SIZES.len() * calls) as f64;
+    let calls = (WAYS.len() * SIZES.len() * calls) as f64;
     harness::record(
         "bulk/tcp/stalled_calls/all_calls",
         stalls as f64,
@@ -72,16 +74,20 @@ pub(crate) fn stalls(_criterion: &mut Criterion) {
 }
 
 /// The times of calls, ascending.
-async fn times<R>(connection: &mut PgConnection, rows: &[R], calls: usize) -> Vec<Duration>
+async fn times<R>(
+    connection: &mut PgConnection,
+    way: Strategy,
+    rows: &[R],
+    calls: usize,
+) -> Vec<Duration>
 where
     R: BulkRow<Postgres> + Send + Sync,
 {
     let mut times = Vec::new();
     for call in 0..=calls {
         let start = Instant::now();
-        let report = BulkInsert::into("flights")
-            .execute(&mut *connection, rows)
-            .await;
+        let insert = BulkInsert::into("flights").strategy(way);
+        let report = insert.execute(&mut *connection, rows).await;
         assert_eq!(report.expect("an insert").written, rows.len() as u64);
         if call > 0 {
             times.push(start.elapsed());

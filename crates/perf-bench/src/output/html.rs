@@ -1,6 +1,5 @@
 use super::LoadOutcome;
-use super::plot::{Curve, curves};
-use perf_profile::{LoadReport, StressReport};
+use perf_profile::StressReport;
 use std::fmt::Write as _;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
@@ -45,7 +44,7 @@ pub(super) fn load(outcome: &LoadOutcome<'_>) -> String {
     body.push_str("</tbody></table>");
     comparison(&mut body, outcome);
     if let Some(last) = outcome.reports.last() {
-        body.push_str(&plots(last));
+        let _infallible = write!(body, "{}", last.charts());
     }
     body
 }
@@ -68,109 +67,12 @@ fn comparison(body: &mut String, outcome: &LoadOutcome<'_>) {
     body.push_str("</tbody></table>");
 }
 
-fn plots(report: &LoadReport) -> String {
-    let milliseconds = |seconds: f64| seconds * 1e3;
-    let middle = |slice: &perf_profile::LoadSlice| (slice.start + slice.length / 2).as_secs_f64();
-    let over_time = |read: fn(&perf_profile::LoadSlice) -> f64| -> Vec<(f64, f64)> {
-        report
-            .timeline
-            .iter()
-            .map(|slice| (middle(slice), read(slice)))
-            .collect()
-    };
-    let latency = [
-        Curve {
-            name: "p50",
-            points: over_time(|slice| slice.latency.p50.as_secs_f64() * 1e3),
-        },
-        Curve {
-            name: "p99",
-            points: over_time(|slice| slice.latency.p99.as_secs_f64() * 1e3),
-        },
-    ];
-    let rate = [Curve {
-        name: "requests/s",
-        points: over_time(|slice| slice.succeeded as f64 / slice.length.as_secs_f64()),
-    }];
-    let percentile = |snapshot: &perf_core::Snapshot| -> Vec<(f64, f64)> {
-        let shares = (0..=999).map(|share| f64::from(share) / 10.0);
-        let value = |share: f64| milliseconds(snapshot.quantile(share / 100.0).as_secs_f64());
-        shares.map(|share| (share, value(share))).collect()
-    };
-    let distribution = [
-        Curve {
-            name: "latency",
-            points: percentile(&report.latency),
-        },
-        Curve {
-            name: "service",
-            points: percentile(&report.service),
-        },
-    ];
-    [
-        curves(
-            "Latency over time",
-            "seconds",
-            "milliseconds",
-            &latency,
-            true,
-        ),
-        curves(
-            "Throughput over time",
-            "seconds",
-            "requests a second",
-            &rate,
-            false,
-        ),
-        curves(
-            "Latency by percentile",
-            "percentile",
-            "milliseconds",
-            &distribution,
-            true,
-        ),
-    ]
-    .concat()
-}
-
 pub(super) fn stress(report: &StressReport) -> String {
     let knee = report.knee().map_or_else(
         || "It did not keep up with the first rate.".into(),
         |knee| format!("It kept up with {knee:.1} requests a second."),
     );
-    let step = |read: fn(&perf_profile::StressStep) -> f64| -> Vec<(f64, f64)> {
-        report
-            .steps
-            .iter()
-            .map(|step| (step.rate, read(step)))
-            .collect()
-    };
-    let served = [
-        Curve {
-            name: "served",
-            points: step(|step| step.report.throughput()),
-        },
-        Curve {
-            name: "offered",
-            points: step(|step| step.rate),
-        },
-    ];
-    let p99 = [Curve {
-        name: "p99",
-        points: step(|step| step.report.latency.quantile(0.99).as_secs_f64() * 1e3),
-    }];
-    [
-        format!("<h1>{knee}</h1>"),
-        curves("Served", "offered a second", "a second", &served, false),
-        curves(
-            "99th percentile",
-            "offered a second",
-            "milliseconds",
-            &p99,
-            true,
-        ),
-    ]
-    .concat()
+    format!("<h1>{knee}</h1>{}", report.charts())
 }
 
 pub(super) fn escaped(text: &str) -> String {

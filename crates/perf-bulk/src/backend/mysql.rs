@@ -1,12 +1,14 @@
 //! MySQL and MariaDB: multi-row `VALUES`, in statements of few sizes that the server prepares once.
 //!
 //! A hundred rows a statement are near the best: fewer cost round trips, many more cost the server more than they
-//! save. `LOAD DATA LOCAL` would be about a third faster, but sqlx announces it and never answers the server's
+//! save. While the server works on one statement, the next is encoded. `LOAD DATA LOCAL` would be about a third faster, but sqlx announces it and never answers the server's
 //! request for the data, and a hostile server may ask for any file.
 //!
 //! A statement that fails undoes itself, so parts of an insert need no savepoints. That holds for
 //! InnoDB; what an engine without transactions has written stays.
 
+mod alongside;
+mod batch;
 mod cells;
 mod describe;
 mod failure;
@@ -19,16 +21,17 @@ mod transaction;
 mod upsert;
 
 use super::failed::{Failed, encode_error};
-use super::isolate::{Attempts, search};
 use super::{Backend, Conflict, Rejection, Scope, Target, encoded, has_columns};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::Upserted;
 use crate::row::BulkRow;
+use alongside::alongside;
+use batch::Batch;
 use describe::Table;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, MySqlConnection};
-use std::ops::Range;
+use statement::Form;
 use std::sync::Arc;
 
 pub use cells::MySqlCells;
@@ -38,6 +41,8 @@ pub use cells::MySqlCells;
 pub struct Session {
     /// Set while the server's answer to a PREPARE is awaited.
     preparing: bool,
+    /// Whether the transaction is the one that writes.
+    writes: bool,
     table: Option<Arc<Table>>,
 }
 
@@ -157,53 +162,32 @@ async fn insert<R: BulkRow<MySql> + Sync>(
     scope: &mut Scope<'_, MySql>,
     target: &Target<'_>,
     rows: &[R],
-    form: &mut impl statement::Form,
+    form: &mut impl Form,
     meter: &mut Meter<'_>,
 ) -> Result<(), Failed> {
     let table = describe::table(scope, target).await?;
-    let mut cells = MySqlCells::checked(&table.types);
+    let suffix = form.suffix();
+    let [mut batch, mut next] = [(); 2].map(|()| Batch::new(&table.types));
+    batch.fill(target, &table, &suffix, rows);
     let mut first = 0;
     while first < rows.len() {
-        let left = &rows[first..];
-        let (size, bad) = statement::fill(&mut cells, target, &table, left);
-        if size > 0 {
-            let mut statements = Statements {
-                scope,
-                target,
-                cells: &cells,
-                form,
-            };
-            search(&mut statements, 0..size)
-                .await
-                .map_err(|failed| failed.offset(first))?;
-            meter.advance(size as u64, cells.value_bytes());
-        }
+        let bad = batch.bad.take();
+        let rest = match bad {
+            Some(_) => &[],
+            None => &rows[first + batch.rows..],
+        };
+        let written = batch.write(scope, target, &suffix, form);
+        alongside(written, || next.fill(target, &table, &suffix, rest))
+            .await
+            .map_err(|failed| failed.offset(first))?;
+        meter.advance(batch.rows as u64, batch.cells.value_bytes());
         if let Some(failed) = bad {
             return Err(failed.offset(first));
         }
-        first += size;
+        first += batch.rows;
+        std::mem::swap(&mut batch, &mut next);
     }
     Ok(())
-}
-
-/// The rows of one statement, to be tried in parts.
-struct Statements<'a, 'c, F> {
-    scope: &'a mut Scope<'c, MySql>,
-    target: &'a Target<'a>,
-    cells: &'a MySqlCells,
-    form: &'a mut F,
-}
-
-impl<F: statement::Form> Attempts for Statements<'_, '_, F> {
-    async fn attempt(&mut self, range: Range<usize>) -> Result<(), Failed> {
-        let Self {
-            scope,
-            target,
-            cells,
-            form,
-        } = self;
-        form.execute(scope, target, cells, range).await
-    }
 }
 
 /// What failed, with the news that the transaction is gone if it was the caller's.

@@ -88,10 +88,9 @@ impl Backend for Postgres {
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<Vec<Upserted>, Rejection> {
-        scope.session.writing = !transaction::is_nested(scope);
+        start_writing(scope);
         let outcome = upsert::write(scope, target, conflict, rows, meter).await;
-        scope.session.writing = false;
-        outcome.map_err(|failed| failed.into_rejection(false))
+        end_writing(scope, outcome, false)
     }
 
     async fn update<R: BulkRow<Self> + Sync>(
@@ -101,10 +100,9 @@ impl Backend for Postgres {
         rows: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<Vec<bool>, Rejection> {
-        scope.session.writing = !transaction::is_nested(scope);
+        start_writing(scope);
         let outcome = keyed::update(scope, target, conflict, rows, meter).await;
-        scope.session.writing = false;
-        outcome.map_err(|failed| failed.into_rejection(false))
+        end_writing(scope, outcome, false)
     }
 
     async fn delete<R: BulkRow<Self> + Sync>(
@@ -113,10 +111,9 @@ impl Backend for Postgres {
         keys: &[R],
         meter: &mut Meter<'_>,
     ) -> Result<Vec<bool>, Rejection> {
-        scope.session.writing = !transaction::is_nested(scope);
+        start_writing(scope);
         let outcome = keyed::delete(scope, target, keys, meter).await;
-        scope.session.writing = false;
-        outcome.map_err(|failed| failed.into_rejection(false))
+        end_writing(scope, outcome, false)
     }
 
     async fn read<R: BulkRow<Self> + Sync>(
@@ -154,12 +151,25 @@ async fn write<R: BulkRow<Postgres> + Sync>(
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<(), Rejection> {
-    scope.session.writing = !transaction::is_nested(scope);
+    start_writing(scope);
     let outcome = if isolate {
         isolate::insert(scope, target, rows, meter).await
     } else {
         insert(scope, target, rows, meter).await
     };
+    end_writing(scope, outcome, isolate)
+}
+
+/// Notes that from here on a scope that is dropped ends its connection.
+fn start_writing(scope: &mut Scope<'_, Postgres>) {
+    scope.session.writing = !transaction::is_nested(scope);
+}
+
+fn end_writing<T>(
+    scope: &mut Scope<'_, Postgres>,
+    outcome: Result<T, Failed>,
+    isolate: bool,
+) -> Result<T, Rejection> {
     scope.session.writing = false;
     outcome.map_err(|failed| failed.into_rejection(isolate))
 }
@@ -173,7 +183,7 @@ async fn insert<R: BulkRow<Postgres> + Sync>(
 ) -> Result<(), Failed> {
     let (types, way) = way::of_insert(scope, target, rows).await?;
     match way {
-        Way::Copy => copy::write(scope, target, &types, rows, meter).await,
+        Way::Copy(transport) => copy::write(scope, target, &types, transport, rows, meter).await,
         Way::Statements(form) => statement::write(scope, target, &types, form, rows, meter).await,
     }
 }

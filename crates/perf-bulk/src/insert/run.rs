@@ -14,6 +14,8 @@ pub(super) struct Run<'a, R> {
     /// The column that ids are wanted from.
     pub(super) id: Option<&'a str>,
     pub(super) best_effort: bool,
+    /// How many rows may be set aside.
+    pub(super) max_refused: usize,
     pub(super) retry: Backoff,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) meter: Meter<'a>,
@@ -126,6 +128,7 @@ impl<R: Send + Sync> Run<'_, R> {
                 Err(error) if self.best_effort && error.blames_an_unknown_row() => {
                     self.meter.return_to(before);
                     if chunk.len() == 1 {
+                        self.put_up_with(1).map_err(|error| self.stopped(error))?;
                         self.settle(chunk, vec![(0, error.at_row(self.settled))]);
                         self.meter.advance(1, 0);
                     } else {
@@ -139,6 +142,16 @@ impl<R: Send + Sync> Run<'_, R> {
                 }
                 Err(error) => return Err(self.stopped(error)),
             }
+        }
+        Ok(())
+    }
+
+    /// Whether so many bad rows beside those that are set aside may be.
+    fn put_up_with(&self, bad: usize) -> Result<(), BulkError> {
+        if self.failed.len() + bad > self.max_refused {
+            return Err(BulkError::TooManyRefused {
+                most: self.max_refused,
+            });
         }
         Ok(())
     }
@@ -171,6 +184,7 @@ impl<R: Send + Sync> Run<'_, R> {
                         return Err(error);
                     }
                     bad.push((start + rejection.at, error));
+                    self.put_up_with(bad.len())?;
                     start += rejection.at + 1;
                     self.meter.advance(1, 0);
                 }

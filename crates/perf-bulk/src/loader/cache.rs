@@ -3,6 +3,7 @@
 use super::batch_loader::BatchLoader;
 use super::entry::{self, Entry};
 use super::load::Load;
+use super::queue::Lead;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::error::Error;
@@ -68,8 +69,8 @@ where
     pub(super) fn entry(
         &self,
         key: K,
-        join: impl FnOnce(K) -> (entry::Shared<V, E>, Option<u64>),
-    ) -> (entry::Shared<V, E>, Option<u64>) {
+        join: impl FnOnce(K) -> (entry::Shared<V, E>, Option<Lead>),
+    ) -> (entry::Shared<V, E>, Option<Lead>) {
         let mut entries = self.0.lock();
         if let Some(entry) = entries.get(&key).filter(|entry| !entry.has_failed()) {
             return (entry.clone(), None);

@@ -3,11 +3,12 @@
 use super::batch_loader::BatchLoader;
 use super::cache::Entries;
 use super::entry::{self, Answer};
+use super::queue::Lead;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// The future of [`BatchLoader::load`] and [`RequestCache::load`](super::RequestCache::load). It does nothing until polled.
@@ -34,7 +35,7 @@ struct Waiting<V, E: Error + 'static> {
     /// The caller's place among those who wait for the entry.
     place: Option<usize>,
     /// Set until the release, while this load leads.
-    leads: Option<u64>,
+    leads: Option<Lead>,
 }
 
 impl<'l, K, V, E> Load<'l, K, V, E>
@@ -91,13 +92,16 @@ where
             Stage::Unpolled(key) => {
                 let waiting = self.join(key);
                 if waiting.leads.is_some() {
-                    context.waker().wake_by_ref();
+                    wake_last(context);
                 }
                 waiting
             }
             Stage::Waiting(mut waiting) => {
-                if let Some(generation) = waiting.leads.take() {
-                    self.loader.shared.release(generation);
+                if let Some(lead) = waiting.leads.take() {
+                    waiting.leads = self.loader.shared.lead(lead);
+                    if waiting.leads.is_some() {
+                        wake_last(context);
+                    }
                 }
                 waiting
             }
@@ -122,8 +126,8 @@ where
             let Waiting { entry, leads, .. } = waiting;
             // First the entry: a batch is made of those that somebody still holds.
             drop(entry);
-            if let Some(generation) = leads {
-                self.loader.shared.release(generation);
+            if let Some(lead) = leads {
+                self.loader.shared.release(lead);
             }
         }
     }
@@ -142,4 +146,11 @@ where
             Stage::Done => "Load(done)",
         })
     }
+}
+
+/// Has the task polled again once the others that are ready have been. tokio does that for those who yield; woken
+/// by itself, a task would be polled again before those who have yet to reach this thread.
+fn wake_last(context: &mut Context<'_>) {
+    let yielding = pin!(tokio::task::yield_now());
+    let _woken_later = yielding.poll(context);
 }

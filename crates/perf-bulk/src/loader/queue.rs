@@ -1,5 +1,6 @@
 //! Which keys leave together, and when.
 
+use perf_core::Moment;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -9,6 +10,8 @@ pub(super) struct Queue<K, T> {
     max_batch: usize,
     waiting: Vec<(K, T)>,
     positions: HashMap<K, usize>,
+    /// Counts loads, those of keys that wait already included.
+    arrivals: u64,
     /// Counts leaders, so that a late release is told from one that is due.
     generation: u64,
     /// Whether a leader has yet to release what waits.
@@ -19,13 +22,23 @@ pub(super) struct Queue<K, T> {
 /// Keys that leave together.
 pub(super) type Batch<K, T> = Vec<(K, T)>;
 
+/// What a leader keeps from one of its turns to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    generation: u64,
+    /// How many loads had arrived at its last turn.
+    arrivals: u64,
+    /// When it releases even though more arrive.
+    until: Moment,
+}
+
 /// What joining the queue came to.
 #[derive(Debug)]
 pub(super) struct Joined<T> {
     /// What stands for the key's callers: the caller's own, or that of the key's first caller.
     pub(super) entry: T,
-    /// Set when the caller leads: the generation that it must release.
-    pub(super) leads: Option<u64>,
+    /// Set when the caller leads, and must release.
+    pub(super) leads: Option<Lead>,
 }
 
 impl<K: Clone + Eq + Hash, T: Clone> Queue<K, T> {
@@ -34,14 +47,22 @@ impl<K: Clone + Eq + Hash, T: Clone> Queue<K, T> {
             max_batch,
             waiting: Vec::new(),
             positions: HashMap::new(),
+            arrivals: 0,
             generation: 0,
             led: false,
             in_flight: 0,
         }
     }
 
-    /// Adds a key, unless it waits already. The first one since the last release leads.
-    pub(super) fn join(&mut self, key: K, entry: impl FnOnce() -> T) -> Joined<T> {
+    /// Adds a key, unless it waits already. The first one since the last release leads, at the longest until
+    /// the time that `until` gives.
+    pub(super) fn join(
+        &mut self,
+        key: K,
+        entry: impl FnOnce() -> T,
+        until: impl FnOnce() -> Moment,
+    ) -> Joined<T> {
+        self.arrivals += 1;
         if let Some(position) = self.positions.get(&key) {
             return Joined {
                 entry: self.waiting[*position].1.clone(),
@@ -56,12 +77,29 @@ impl<K: Clone + Eq + Hash, T: Clone> Queue<K, T> {
         self.generation += u64::from(leads);
         Joined {
             entry,
-            leads: leads.then_some(self.generation),
+            leads: leads.then(|| Lead {
+                generation: self.generation,
+                arrivals: self.arrivals,
+                until: until(),
+            }),
         }
     }
 
-    /// Releases what joined under the leader of `generation`; the batches that are due.
-    pub(super) fn release(&mut self, generation: u64) -> Vec<Batch<K, T>> {
+    /// Whether a leader goes on leading at its turn: loads have arrived since the last one, so more may be on
+    /// their way.
+    pub(super) fn goes_on(&self, lead: &mut Lead, now: Moment) -> bool {
+        let grows = self.arrivals > lead.arrivals;
+        lead.arrivals = self.arrivals;
+        self.led && lead.generation == self.generation && grows && now < lead.until
+    }
+
+    /// Releases what joined under a leader; the batches that are due.
+    pub(super) fn release(&mut self, lead: Lead) -> Vec<Batch<K, T>> {
+        self.release_generation(lead.generation)
+    }
+
+    /// As `release`, in the leader's place.
+    pub(super) fn release_generation(&mut self, generation: u64) -> Vec<Batch<K, T>> {
         if generation == self.generation {
             self.led = false;
         }
@@ -160,7 +198,7 @@ mod tests {
                 match step {
                     Step::Join(key) => {
                         let fresh = joined.len();
-                        let outcome = queue.join(key, || fresh);
+                        let outcome = queue.join(key, || fresh, || Moment::NEVER);
                         if outcome.entry == fresh {
                             joined.push(fresh);
                         }
@@ -176,8 +214,8 @@ mod tests {
                     Step::ReleaseOldest | Step::Finish => {}
                 }
             }
-            for generation in leaders {
-                leave(queue.release(generation), &mut flying, &mut left);
+            for lead in leaders {
+                leave(queue.release(lead), &mut flying, &mut left);
             }
             while flying > 0 {
                 flying -= 1;
@@ -191,20 +229,20 @@ mod tests {
     #[test]
     fn a_late_release_does_not_touch_the_next_batch() {
         let mut queue = Queue::new(2);
-        let first = queue.join("a", || ()).leads.unwrap();
+        let first = queue.join("a", || (), || Moment::NEVER).leads.unwrap();
         assert_eq!(queue.release(first).len(), 1);
         assert!(queue.finished().is_empty());
-        let second = queue.join("b", || ()).leads.unwrap();
+        let second = queue.join("b", || (), || Moment::NEVER).leads.unwrap();
         assert!(queue.release(first).is_empty());
-        assert_eq!(queue.unreleased(), Some((second, 1)));
+        assert_eq!(queue.unreleased(), Some((second.generation, 1)));
     }
 
     #[test]
     fn keys_wait_for_the_release_however_many_they_are() {
         let mut queue = Queue::new(2);
-        let leader = queue.join(0, || 0).leads.unwrap();
+        let leader = queue.join(0, || 0, || Moment::NEVER).leads.unwrap();
         for key in 0..5 {
-            assert_eq!(queue.join(key, || key).leads, None);
+            assert_eq!(queue.join(key, || key, || Moment::NEVER).leads, None);
         }
         let batches = queue.release(leader);
         assert_eq!(batches, [[(0, 0), (1, 1)], [(2, 2), (3, 3)]]);
@@ -212,5 +250,21 @@ mod tests {
             (queue.finished(), queue.finished()),
             (vec![], vec![vec![(4, 4)]])
         );
+    }
+
+    #[test]
+    fn a_leader_leads_while_loads_arrive_and_its_time_lasts() {
+        let at = Moment::from_nanos;
+        let mut queue = Queue::new(9);
+        let mut lead = queue.join("a", || (), || at(100)).leads.unwrap();
+        assert!(!queue.goes_on(&mut lead, at(1)), "nobody came");
+        queue.join("a", || (), || at(0));
+        assert!(queue.goes_on(&mut lead, at(2)), "another load of its key");
+        assert!(!queue.goes_on(&mut lead, at(3)));
+        queue.join("b", || (), || at(0));
+        assert!(!queue.goes_on(&mut lead, at(100)), "its time is over");
+        assert_eq!(queue.release(lead), [[("a", ()), ("b", ())]]);
+        queue.join("c", || (), || at(200));
+        assert!(!queue.goes_on(&mut lead, at(4)), "another one leads");
     }
 }

@@ -1,7 +1,7 @@
 //! What all handles of a loader share, and the tasks that work for them.
 
 use super::entry::{self, Entry};
-use super::queue::{Batch, Queue};
+use super::queue::{Batch, Lead, Queue};
 use super::{Loaded, Loader};
 use crate::error::LoadError;
 use futures_core::future::BoxFuture;
@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
+/// How long a leader waits for more while more arrive at each of its turns.
+const PATIENCE: Duration = Duration::from_millis(1);
 /// How long a queue may stand still before the watchdog releases it in its leader's place.
 const WATCHDOG_PERIOD: Duration = Duration::from_millis(1);
 /// After how many periods without a queue to watch the watchdog ends.
@@ -72,12 +74,13 @@ where
         })
     }
 
-    /// Puts `key` into the queue; the entry to wait on, and the generation to release if this load leads.
-    pub(super) fn join(self: &Arc<Self>, key: K) -> (entry::Shared<V, E>, Option<u64>) {
+    /// Puts `key` into the queue; the entry to wait on, and what this load keeps if it leads.
+    pub(super) fn join(self: &Arc<Self>, key: K) -> (entry::Shared<V, E>, Option<Lead>) {
         let (joined, watch) = {
             let mut state = self.state.lock();
             state.counts.loads += 1;
-            let joined = state.queue.join(key, Entry::unanswered);
+            let until = || self.clock.now().saturating_add(PATIENCE);
+            let joined = state.queue.join(key, Entry::unanswered, until);
             let watch = joined.leads.is_some() && !state.watched;
             state.watched |= watch;
             (joined, watch)
@@ -88,9 +91,19 @@ where
         (joined.entry, joined.leads)
     }
 
-    /// Lets the batch of `generation` leave.
-    pub(super) fn release(self: &Arc<Self>, generation: u64) {
-        let due = self.state.lock().queue.release(generation);
+    /// A turn of a leader. What it keeps if it goes on leading; otherwise it has released.
+    pub(super) fn lead(self: &Arc<Self>, mut lead: Lead) -> Option<Lead> {
+        let now = self.clock.now();
+        if self.state.lock().queue.goes_on(&mut lead, now) {
+            return Some(lead);
+        }
+        self.release(lead);
+        None
+    }
+
+    /// Lets what joined under a leader leave.
+    pub(super) fn release(self: &Arc<Self>, lead: Lead) {
+        let due = self.state.lock().queue.release(lead);
         self.dispatch(due);
     }
 
@@ -125,7 +138,8 @@ where
     fn patrol(self: &Arc<Self>, last: Option<(u64, usize)>) -> Option<(u64, usize)> {
         let unreleased = self.state.lock().queue.unreleased();
         if let (true, Some((generation, _))) = (unreleased == last, unreleased) {
-            self.release(generation);
+            let due = self.state.lock().queue.release_generation(generation);
+            self.dispatch(due);
         }
         unreleased
     }

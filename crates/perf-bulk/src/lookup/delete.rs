@@ -1,11 +1,13 @@
 use super::MatchReport;
-use crate::backend::{Backend, Target, driver_error};
+use crate::backend::{Backend, Scope, Target, driver_error};
 use crate::error::BulkError;
-use crate::progress::Meter;
+use crate::progress::{Meter, Observer, Progress};
+use crate::retry::{self, Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Clock, SystemClock};
+use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
+use std::fmt;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -31,19 +33,37 @@ use std::sync::Arc;
 /// # #[cfg(not(feature = "sqlite"))]
 /// # fn main() {}
 /// ```
-#[derive(Clone, Debug)]
-pub struct BulkDelete {
+pub struct BulkDelete<'p> {
     table: String,
+    retry: Backoff,
+    observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
 
-impl BulkDelete {
+impl<'p> BulkDelete<'p> {
     /// A delete from `table`; a dot in its name divides the schema from the table.
     pub fn from(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
+            retry: retry::DEFAULT,
+            observer: None,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
+    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
+    #[must_use]
+    pub const fn retry(mut self, backoff: Backoff) -> Self {
+        self.retry = backoff;
+        self
+    }
+
+    /// Calls `observer` as the delete advances.
+    #[must_use]
+    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
     }
 
     /// The clock that elapsed time is read from; default [`SystemClock`].
@@ -70,6 +90,7 @@ impl BulkDelete {
         keys: &'c [R],
     ) -> BoxFuture<'c, Result<MatchReport, BulkError>>
     where
+        'p: 'c,
         B: Backend,
         A: Acquire<'c, Database = B> + Send + 'c,
         R: BulkRow<B> + Sync,
@@ -83,23 +104,47 @@ impl BulkDelete {
         A: Acquire<'c, Database = B> + Send,
         R: BulkRow<B> + Sync,
     {
-        let mut meter = Meter::start(self.clock, None);
+        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer);
+        meter.expect(u64::try_from(keys.len()).ok());
         let mut matched = Vec::new();
         if let Some(first) = keys.first() {
             let columns = first.columns();
             let target = Target::new(&self.table, &columns);
             let mut connection = connection.acquire().await.map_err(driver_error)?;
-            let mut scope = B::begin(connection.deref_mut()).await?;
-            matched = B::delete(&mut scope, &target, keys, &mut meter)
-                .await
-                .map_err(|rejection| rejection.error)?;
-            B::commit(scope).await?;
+            let work = Delete {
+                target: &target,
+                keys,
+            };
+            let retry = (&self.retry, &self.clock);
+            matched = transact(connection.deref_mut(), work, &mut meter, retry).await?;
         }
-        let progress = meter.progress();
-        Ok(MatchReport {
-            matched,
-            bytes: progress.bytes,
-            elapsed: progress.elapsed,
-        })
+        Ok(MatchReport::new(matched, &meter))
+    }
+}
+
+impl fmt::Debug for BulkDelete<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkDelete")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Delete<'a, R> {
+    target: &'a Target<'a>,
+    keys: &'a [R],
+}
+
+impl<B: Backend, R: BulkRow<B> + Sync> Work<B> for Delete<'_, R> {
+    type Output = Vec<bool>;
+
+    async fn run(
+        &mut self,
+        scope: &mut Scope<'_, B>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, BulkError> {
+        B::delete(scope, self.target, self.keys, meter)
+            .await
+            .map_err(|rejection| rejection.error)
     }
 }

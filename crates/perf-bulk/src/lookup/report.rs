@@ -1,3 +1,4 @@
+use crate::progress::Meter;
 use std::time::Duration;
 
 /// What a bulk update or delete found.
@@ -13,6 +14,15 @@ pub struct MatchReport {
 }
 
 impl MatchReport {
+    pub(super) fn new(matched: Vec<bool>, meter: &Meter<'_>) -> Self {
+        let progress = meter.progress();
+        Self {
+            matched,
+            bytes: progress.bytes,
+            elapsed: progress.elapsed,
+        }
+    }
+
     /// How many keys the table had.
     #[must_use]
     pub fn count(&self) -> usize {

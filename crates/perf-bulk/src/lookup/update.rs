@@ -1,12 +1,14 @@
 use super::MatchReport;
-use crate::backend::{Backend, Conflict, Target, driver_error};
+use crate::backend::{Backend, Conflict, Scope, Target, driver_error, index_in};
 use crate::error::BulkError;
-use crate::progress::Meter;
+use crate::progress::{Meter, Observer, Progress};
+use crate::retry::{self, Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Clock, SystemClock};
+use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -42,19 +44,22 @@ use std::sync::Arc;
 /// # #[cfg(not(feature = "sqlite"))]
 /// # fn main() {}
 /// ```
-#[derive(Clone, Debug)]
-pub struct BulkUpdate {
+pub struct BulkUpdate<'p> {
     table: String,
     key: Vec<String>,
+    retry: Backoff,
+    observer: Option<Observer<'p>>,
     clock: Arc<dyn Clock>,
 }
 
-impl BulkUpdate {
+impl<'p> BulkUpdate<'p> {
     /// An update of `table`; a dot in its name divides the schema from the table.
     pub fn of(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
             key: Vec::new(),
+            retry: retry::DEFAULT,
+            observer: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -63,6 +68,21 @@ impl BulkUpdate {
     #[must_use]
     pub fn by<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
+    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
+    #[must_use]
+    pub const fn retry(mut self, backoff: Backoff) -> Self {
+        self.retry = backoff;
+        self
+    }
+
+    /// Calls `observer` as the update advances.
+    #[must_use]
+    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -92,6 +112,7 @@ impl BulkUpdate {
         rows: &'c [R],
     ) -> BoxFuture<'c, Result<MatchReport, BulkError>>
     where
+        'p: 'c,
         B: Backend,
         A: Acquire<'c, Database = B> + Send + 'c,
         R: BulkRow<B> + Sync,
@@ -99,53 +120,44 @@ impl BulkUpdate {
         Box::pin(self.run(connection, rows))
     }
 
-    async fn run<'c, B, A, R>(self, connection: A, rows: &[R]) -> Result<MatchReport, BulkError>
+    async fn run<'c, B, A, R>(mut self, connection: A, rows: &[R]) -> Result<MatchReport, BulkError>
     where
         B: Backend,
         A: Acquire<'c, Database = B> + Send,
         R: BulkRow<B> + Sync,
     {
-        let mut meter = Meter::start(self.clock.clone(), None);
-        let mut matched = vec![false; rows.len()];
+        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer.take());
+        meter.expect(u64::try_from(rows.len()).ok());
         let shapes = self.shapes::<B, R>(rows)?;
+        let mut matched = Vec::new();
         if !rows.is_empty() {
             let mut connection = connection.acquire().await.map_err(driver_error)?;
-            let mut scope = B::begin(connection.deref_mut()).await?;
-            for (columns, indices) in shapes {
-                let target = Target::new(&self.table, &columns);
-                let conflict = self.conflict(&target)?;
-                let sent: Vec<&R> = indices.iter().map(|index| &rows[*index]).collect();
-                let found = B::update(&mut scope, &target, &conflict, &sent, &mut meter)
-                    .await
-                    .map_err(|rejection| rejection.error.map_row(|row| at(&indices, row)))?;
-                for (index, found) in indices.into_iter().zip(found) {
-                    matched[index] = found;
-                }
-            }
-            B::commit(scope).await?;
+            let work = Update {
+                table: &self.table,
+                key: &self.key,
+                shapes: &shapes,
+                rows,
+            };
+            let retry = (&self.retry, &self.clock);
+            matched = transact(connection.deref_mut(), work, &mut meter, retry).await?;
         }
-        let progress = meter.progress();
-        Ok(MatchReport {
-            matched,
-            bytes: progress.bytes,
-            elapsed: progress.elapsed,
-        })
+        Ok(MatchReport::new(matched, &meter))
     }
 
     /// The rows by the columns that they have, after a look at their keys.
     fn shapes<'r, B: Backend, R: BulkRow<B>>(
         &self,
         rows: &'r [R],
-    ) -> Result<BTreeMap<Vec<&'r str>, Vec<usize>>, BulkError> {
+    ) -> Result<Shapes<'r>, BulkError> {
         if self.key.is_empty() {
             return Err(BulkError::Config("an update needs the columns of its key"));
         }
-        let mut shapes: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
+        let mut shapes = Shapes::new();
         let mut holders: HashMap<Vec<u8>, usize> = HashMap::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             let columns = row.columns();
             let target = Target::new(&self.table, &columns);
-            let conflict = self.conflict(&target)?;
+            let conflict = conflict(&target, &self.key)?;
             let mut key = Vec::new();
             let is_whole = B::key(row, &target, &conflict.key, &mut key)
                 .map_err(|error| error.offset_row(index as u64))?;
@@ -159,22 +171,59 @@ impl BulkUpdate {
         }
         Ok(shapes)
     }
+}
 
-    fn conflict(&self, target: &Target<'_>) -> Result<Conflict, BulkError> {
-        let key = target.positions(&self.key)?;
-        let update: Vec<_> = (0..target.columns.len())
-            .filter(|position| !key.contains(position))
-            .collect();
-        if update.is_empty() {
-            return Err(BulkError::Config("a row of an update changes nothing"));
-        }
-        Ok(Conflict { key, update })
+impl fmt::Debug for BulkUpdate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkUpdate")
+            .field("table", &self.table)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
-fn at(indices: &[usize], row: u64) -> u64 {
-    let position = usize::try_from(row).ok();
-    position
-        .and_then(|position| indices.get(position))
-        .map_or(row, |index| *index as u64)
+/// The indices of rows by the columns that they have.
+type Shapes<'r> = BTreeMap<Vec<&'r str>, Vec<usize>>;
+
+/// The columns of the key, and all others to be changed.
+fn conflict(target: &Target<'_>, key: &[String]) -> Result<Conflict, BulkError> {
+    let key = target.positions(key)?;
+    let update: Vec<_> = (0..target.columns.len())
+        .filter(|position| !key.contains(position))
+        .collect();
+    if update.is_empty() {
+        return Err(BulkError::Config("a row of an update changes nothing"));
+    }
+    Ok(Conflict { key, update })
+}
+
+struct Update<'a, R> {
+    table: &'a str,
+    key: &'a [String],
+    shapes: &'a Shapes<'a>,
+    rows: &'a [R],
+}
+
+impl<B: Backend, R: BulkRow<B> + Sync> Work<B> for Update<'_, R> {
+    type Output = Vec<bool>;
+
+    async fn run(
+        &mut self,
+        scope: &mut Scope<'_, B>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Vec<bool>, BulkError> {
+        let mut matched = vec![false; self.rows.len()];
+        for (columns, indices) in self.shapes {
+            let target = Target::new(self.table, columns);
+            let conflict = conflict(&target, self.key)?;
+            let sent: Vec<&R> = indices.iter().map(|index| &self.rows[*index]).collect();
+            let found = B::update(scope, &target, &conflict, &sent, meter)
+                .await
+                .map_err(|rejection| rejection.error.map_row(|row| index_in(indices, row)))?;
+            for (index, found) in indices.iter().zip(found) {
+                matched[*index] = found;
+            }
+        }
+        Ok(matched)
+    }
 }

@@ -1,4 +1,4 @@
-use super::stored::{Row, letter, row_id};
+use super::stored::{Row, letter, row_id, select};
 use super::{DeadLetter, DeadLetterSink, KeptLetter, LetterId};
 use crate::backend::driver_error;
 use crate::error::BulkError;
@@ -68,12 +68,7 @@ impl DeadLetterSink for PostgresDeadLetters {
         after: Option<LetterId>,
         limit: usize,
     ) -> Result<Vec<KeptLetter>, BulkError> {
-        let sql = format!(
-            "SELECT id, source, payload, error, attempts, failed_at FROM {} \
-             WHERE id > $1 ORDER BY id LIMIT $2",
-            self.table
-        );
-        let query = sqlx::query_as(AssertSqlSafe(sql))
+        let query = sqlx::query_as(AssertSqlSafe(select(&self.table)))
             .bind(after.map_or(0, row_id))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows: Vec<Row> = query.fetch_all(&self.pool).await.map_err(driver_error)?;

@@ -7,6 +7,15 @@ use crate::wall::from_micros;
 /// Id, source, payload, error, attempts and time, as a table has them.
 pub(super) type Row = (i64, String, String, String, i64, i64);
 
+/// The statement that reads letters of `table` after an id, at most so many. sqlx numbers SQLite's parameters as
+/// those of Postgres.
+pub(super) fn select(table: &str) -> String {
+    format!(
+        "SELECT id, source, payload, error, attempts, failed_at FROM {table} \
+         WHERE id > $1 ORDER BY id LIMIT $2"
+    )
+}
+
 pub(super) fn letter(row: Row) -> Result<KeptLetter, BulkError> {
     let (id, source, payload, error, attempts, failed_at) = row;
     let letter = DeadLetter {

@@ -81,6 +81,40 @@ async fn best_effort_accounts_for_the_bad_rows_of_the_chunks_before_a_failure() 
 }
 
 #[tokio::test]
+async fn best_effort_ends_when_more_rows_are_bad_than_it_may_put_up_with() {
+    let mut connection = memory().await;
+    let bad = BTreeSet::from([120, 250, 251, 252, 400]);
+    let insert = |most| {
+        BulkInsert::into("planes")
+            .chunk_rows(100)
+            .atomicity(Atomicity::BestEffort)
+            .max_refused(most)
+    };
+    let error = insert(3).execute(&mut connection, mixed(500, &bad));
+    let error = error.await.unwrap_err();
+    let BulkError::Partial {
+        settled: 200,
+        failed,
+        source,
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert!(
+        matches!(*source, BulkError::TooManyRefused { most: 3 }),
+        "{source:?}"
+    );
+    let failed: Vec<_> = failed.iter().map(BulkError::row).collect();
+    assert_eq!(failed, [Some(120)]);
+    let stored = ids(&mut connection).await;
+    assert_eq!(stored.len(), 199, "the third chunk is undone");
+
+    execute(&mut connection, "DELETE FROM planes").await;
+    let report = insert(5).execute(&mut connection, mixed(500, &bad)).await;
+    assert_eq!(report.unwrap().failed.len(), 5);
+}
+
+#[tokio::test]
 async fn rows_that_sqlite_ignores_are_refused_rows() {
     let mut connection = memory().await;
     execute(&mut connection, "DROP TABLE planes").await;

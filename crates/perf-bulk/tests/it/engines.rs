@@ -3,6 +3,7 @@
 mod ids;
 mod lookup;
 mod resilience;
+mod trips;
 mod writes;
 
 use crate::support::{Plane, plane};
@@ -142,7 +143,7 @@ impl Postgres {
 }
 
 impl MariaDb {
-    /// Whether the connection is in the empty transaction of a BEGIN that was dropped unanswered.
+    /// Whether the connection is in the transaction of a BEGIN that was dropped unanswered, which refuses writes.
     async fn stuck(connection: &mut MySqlConnection) -> bool {
         let stuck = sqlx::query_scalar("SELECT CAST(@@in_transaction AS SIGNED)");
         let stuck: i64 = stuck.fetch_one(connection).await.unwrap();

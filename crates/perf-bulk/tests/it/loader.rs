@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use perf_bulk::{BatchLoader, BulkError, LoadError, Loaded, Loader};
 use perf_core::{Inspect, ManualClock, Registry};
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,22 @@ async fn ten_thousand_loads_of_one_task_are_the_fewest_calls_every_time() {
         let sizes: Vec<_> = doubler.calls().iter().map(Vec::len).collect();
         assert_eq!(sizes, [500, 500]);
     }
+}
+
+#[tokio::test]
+async fn ten_thousand_tasks_of_one_thread_are_the_fewest_calls() {
+    let doubler = Doubler::default();
+    let loader = loader(&doubler, 500);
+    let loads = (0..10_000).map(|load| {
+        let loader = loader.clone();
+        tokio::spawn(async move { loader.load(1_000 + load % 1_000).await.unwrap() })
+    });
+    for answer in join_all(loads).await {
+        assert!(answer.unwrap().is_some());
+    }
+    let calls = doubler.calls();
+    assert!(calls.iter().all(|call| call.len() <= 500));
+    println!("{} calls", calls.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -216,6 +233,45 @@ async fn the_watchdog_sleeps_with_the_loader_and_wakes_with_it() {
         assert_eq!(stuck.await.unwrap(), Some(round * 2));
     }
     assert_eq!(doubler.calls(), [vec![1], vec![2]]);
+}
+
+/// Polls a load as a scheduler would.
+fn turn<F: Future + Unpin>(load: &mut F) -> Option<F::Output> {
+    load.now_or_never()
+}
+
+#[tokio::test]
+async fn a_leader_waits_while_others_arrive_but_no_longer_than_a_millisecond() {
+    let clock = ManualClock::new();
+    let doubler = Doubler::default();
+    let loader = BatchLoader::builder(doubler.clone())
+        .clock(Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    let asked = async || {
+        for _ in 0..5 {
+            yield_now().await;
+        }
+        doubler.calls()
+    };
+    let mut leader = loader.load(1);
+    assert!(turn(&mut leader).is_none());
+    let mut others: Vec<_> = (2..6).map(|key| loader.load(key)).collect();
+    for other in &mut others {
+        assert!(turn(other).is_none());
+        assert!(turn(&mut leader).is_none());
+        assert!(asked().await.is_empty(), "more arrived at every turn");
+    }
+    assert!(turn(&mut leader).is_none());
+    assert_eq!(asked().await, [vec![1, 2, 3, 4, 5]], "nobody came");
+
+    let mut leader = loader.load(11);
+    assert!(turn(&mut leader).is_none());
+    let mut other = loader.load(12);
+    assert!(turn(&mut other).is_none());
+    clock.advance(Duration::from_millis(1));
+    assert!(turn(&mut leader).is_none());
+    assert_eq!(asked().await[1..], [vec![11, 12]], "its time is over");
 }
 
 #[tokio::test]

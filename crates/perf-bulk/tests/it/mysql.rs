@@ -3,11 +3,13 @@
 use crate::engines::mariadb::{Conn, start};
 use crate::support::plane;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use futures_util::FutureExt;
 use perf_bulk::{BulkError, BulkInsert, BulkRow, BulkUpsert, ConstraintKind};
-use perf_testkit::MariaDbServer;
+use perf_testkit::{FaultProxy, Faults, MariaDbServer};
 use serde_json::json;
 use sqlx::types::Decimal;
 use sqlx::{Connection, Encode, Executor, MySql, MySqlConnection, Row, Type};
+use std::time::Duration;
 
 /// Writes `value` into a column of every type; those where it was stored.
 async fn stored_in<T>(connection: &mut Conn, value: T) -> Vec<&'static str>
@@ -286,4 +288,44 @@ async fn a_deadlock_inside_the_callers_transaction_is_reported_as_its_end() {
     drop(ours);
     let row = first.fetch_one("SELECT CAST(42 AS SIGNED)").await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 42);
+}
+
+/// A server so far away that an answer is on its way for as long as a test likes.
+#[tokio::test]
+async fn a_call_dropped_before_its_begin_is_answered_leaves_nothing_that_could_be_lost() {
+    let server = MariaDbServer::shared().unwrap();
+    let database = server.database().unwrap();
+    let proxy = FaultProxy::start(server.address()).unwrap();
+    let url = database.url_through(proxy.address());
+    let mut connection = MySqlConnection::connect(&url).await.unwrap();
+    let mut other = MySqlConnection::connect(&database.url()).await.unwrap();
+    other
+        .execute("CREATE TABLE planes (id bigint PRIMARY KEY, tailnum text, seats bigint)")
+        .await
+        .unwrap();
+    let count = "SELECT CAST(count(*) AS SIGNED) FROM planes";
+
+    proxy.set(Faults::none().with_delay(Duration::from_millis(20)));
+    let mut insert = BulkInsert::into("planes").execute(&mut connection, [plane(1)]);
+    assert!((&mut insert).now_or_never().is_none());
+    drop(insert);
+    proxy.set(Faults::none());
+
+    let row = connection.fetch_one(count).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 0);
+    let write = "INSERT INTO planes VALUES (2, 'N2', 2)";
+    let refused = connection.execute(write).await.unwrap_err();
+    assert!(refused.to_string().contains("READ ONLY"), "{refused}");
+    other.execute(write).await.unwrap();
+    let row = connection.fetch_one(count).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 1, "it sees what others commit");
+
+    let insert = BulkInsert::into("planes").execute(&mut connection, [plane(3)]);
+    assert_eq!(insert.await.unwrap().written, 1);
+    connection
+        .execute("INSERT INTO planes VALUES (4, 'N4', 4)")
+        .await
+        .unwrap();
+    let row = other.fetch_one(count).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 3, "the next call has ended it");
 }

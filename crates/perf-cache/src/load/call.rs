@@ -54,6 +54,23 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         call.load_or_join(load).await
     }
 
+    /// Loads anew what is still fresh, for the next caller.
+    pub(crate) fn refresh_ahead<F, Fut, E>(
+        shared: Arc<Shared<K, V, S>>,
+        key: K,
+        policy: EntryPolicy,
+        load: F,
+    ) where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        // A closed cache loads nothing, and has said so to those who missed.
+        if let Ok(call) = Self::new(shared, key, policy) {
+            call.refresh(load);
+        }
+    }
+
     /// A call that wants a fresh value or none.
     pub(super) fn look(shared: Arc<Shared<K, V, S>>, key: K) -> Result<Self, CacheError> {
         let policy = EntryPolicy::new().stale_if_error(Duration::ZERO);
@@ -283,8 +300,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
             return None;
         }
         let (entry, is_doubted) = self.overdue_within(window, may_be_doubted)?;
-        let overdue = entry.overdue(self.shared.settings.time.tick());
-        if overdue.is_zero() && !is_doubted {
+        let tick = self.shared.settings.time.tick();
+        if self.shared.overdue(&entry, tick).is_zero() && !is_doubted {
             return Some(self.lookup(entry, Source::Near));
         }
         self.shared.counters.stale_serves.increment();
@@ -294,7 +311,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     fn overdue_within(&self, window: Duration, may_be_doubted: bool) -> Option<(Entry<V>, bool)> {
         let tick = self.shared.settings.time.tick();
         let (entry, is_doubted) = self.shared.near.kept(&self.key)?;
-        let serves = entry.overdue(tick) < window && (may_be_doubted || !is_doubted);
+        let serves = self.shared.overdue(&entry, tick) < window && (may_be_doubted || !is_doubted);
         serves.then_some((entry, is_doubted))
     }
 

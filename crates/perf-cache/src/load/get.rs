@@ -41,7 +41,7 @@ where
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<V>> {
         let Self { cache, key, .. } = *self;
         if self.fetch.is_none()
-            && let Some(value) = cache.near(key)
+            && let Some(value) = cache.fresh(key)
         {
             return Poll::Ready(Some(value));
         }
@@ -61,8 +61,14 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
         context: &mut Context<'_>,
     ) -> (Poll<Option<V>>, Option<Fetch<V>>)
     where
-        Q: ToOwned<Owned = K> + ?Sized,
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
     {
+        if fetch.is_none()
+            && let Some(value) = self.late(key)
+        {
+            return (Poll::Ready(Some(value)), None);
+        }
         let fetch = fetch.or_else(|| {
             self.shared.counters.reads.miss();
             self.fetch(key)

@@ -218,7 +218,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
             .collect();
         let _turn = self.shared.turn().await;
         let keys = chosen.iter().map(|member| member.landing.key.clone());
-        let mut values = load(keys.collect()).await?;
+        let time = &self.shared.settings.time;
+        let start = time.now();
+        let loaded = load(keys.collect()).await;
+        self.shared.note_cost(time.now().since(start));
+        let mut values = loaded?;
         let arrivals = chosen.iter().flat_map(|member| {
             let (key, terms) = (&member.landing.key, &member.landing.terms);
             let value = values.remove(key)?;

@@ -206,7 +206,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send,
     {
         let _turn = self.shared.turn().await;
-        load().await
+        let time = &self.shared.settings.time;
+        let start = time.now();
+        let loaded = load().await;
+        self.shared.note_cost(time.now().since(start));
+        loaded
     }
 
     fn far(&self) -> Option<(&Far<K, V>, String)> {

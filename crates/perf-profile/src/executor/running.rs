@@ -14,7 +14,6 @@ pub(super) struct Underway {
     number: u64,
     started: Moment,
     observed: Observed,
-    failed: bool,
 }
 
 impl Ticket {
@@ -36,7 +35,6 @@ impl Ticket {
                 function: self.asked.function,
                 ..Observed::default()
             },
-            failed: false,
             ticket: self,
         }
     }
@@ -56,7 +54,7 @@ impl Underway {
     }
 
     pub(super) const fn fail(&mut self) {
-        self.failed = true;
+        self.observed.failed = true;
     }
 }
 
@@ -65,7 +63,7 @@ impl Drop for Underway {
         let Ticket { profiler, asked } = &self.ticket;
         let shared = profiler.shared();
         shared.book.end(self.number);
-        if self.failed {
+        if self.observed.failed {
             asked.entry.failed();
         }
         self.observed.elapsed = self.ticket.now().since(self.started);

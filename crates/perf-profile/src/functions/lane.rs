@@ -1,6 +1,6 @@
 use super::Callsite;
 use crate::lines::{Lines, Table};
-use crate::memory::Totals;
+use crate::memory::{KeptMark, Totals};
 use parking_lot::Mutex;
 use perf_core::Histogram;
 use std::cell::Cell;
@@ -63,6 +63,8 @@ pub struct Node {
     /// Futures dropped before they completed. Any thread may drop one.
     pub(super) cancelled: AtomicU64,
     pub(super) memory: Totals,
+    /// What had been allocated when the call in progress began.
+    pub(super) mark: KeptMark,
     pub(super) latency: &'static Histogram,
     id: u32,
     depth: u32,
@@ -171,6 +173,7 @@ impl Paths {
             slow_polls: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             memory: Totals::new(),
+            mark: KeptMark::new(),
             latency,
             // At most `MAX_NODES`, far below the type's range.
             id: u32::try_from(self.nodes.len() + 1).unwrap_or(u32::MAX),

@@ -3,18 +3,24 @@ use super::lane::{Node, Slot, add};
 use crate::memory::{Mark, is_installed};
 use crate::ticks;
 use std::marker::PhantomData;
-use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Relaxed, Release},
+};
 use std::thread::LocalKey;
 use std::time::Duration;
 
-/// What is recorded, and how: one of the three below. One word, so that a span reads it once.
+/// What is recorded, and how: one of the three below. One word, so that a span's start reads it once.
 static RECORDED: AtomicU8 = AtomicU8::new(NOTHING);
 const NOTHING: u8 = 0;
 /// Time alone, by the processor's counter.
 const TIME: u8 = 1;
 /// Memory as well, or time by another clock.
 const MORE: u8 = 2;
+
+/// Whether what is recorded is [`MORE`] whenever it is anything, which no process changes its mind about. A
+/// span's end reads it, so that a span itself is but two words, which stay in registers.
+static RECORDS_MORE: AtomicBool = AtomicBool::new(false);
 
 /// Whether spans count what is allocated in them.
 static MEMORY: AtomicBool = AtomicBool::new(false);
@@ -36,24 +42,12 @@ static SLOW_POLL: AtomicU64 = AtomicU64::new(u64::MAX);
 #[derive(Debug)]
 #[must_use = "a span that is dropped at once measures nothing"]
 pub struct Span {
-    state: State,
+    /// Where the call is counted, if it is.
+    node: Option<&'static Node>,
+    /// In ticks.
+    started: u64,
     /// A span ends on the thread that it started on.
     bound: PhantomData<*const ()>,
-}
-
-/// The usual case is apart from all others, so that neither end of it asks for anything twice.
-#[derive(Debug)]
-enum State {
-    Nothing,
-    Time {
-        node: &'static Node,
-        started: u64,
-    },
-    More {
-        node: &'static Node,
-        started: u64,
-        memory: Option<Mark>,
-    },
 }
 
 /// Times the rest of the enclosing block under a name of its own.
@@ -97,22 +91,20 @@ pub fn enter(callsite: &'static Callsite, slot: &'static LocalKey<Slot>) -> Span
         NOTHING => Span::NOTHING,
         TIME => Node::of(callsite, slot).map_or(Span::NOTHING, |node| {
             node.enter();
-            Span::new(State::Time {
-                node,
-                started: ticks::counter(),
-            })
+            Span::new(Some(node), ticks::counter())
         }),
         _ => Span::more(Node::of(callsite, slot)),
     }
 }
 
 impl Span {
-    const NOTHING: Self = Self::new(State::Nothing);
+    const NOTHING: Self = Self::new(None, 0);
 
     #[inline(always)]
-    const fn new(state: State) -> Self {
+    const fn new(node: Option<&'static Node>, started: u64) -> Self {
         Self {
-            state,
+            node,
+            started,
             bound: PhantomData,
         }
     }
@@ -124,27 +116,16 @@ impl Span {
             return Self::NOTHING;
         };
         node.enter();
-        Self::new(State::More {
-            node,
-            memory: records_memory().then(Mark::start),
-            started: ticks::now(),
-        })
-    }
-
-    #[inline]
-    const fn started(&self) -> Option<(&'static Node, u64)> {
-        match self.state {
-            State::Nothing => None,
-            State::Time { node, started } | State::More { node, started, .. } => {
-                Some((node, started))
-            }
+        if records_memory() {
+            node.mark.keep(Mark::start());
         }
+        Self::new(Some(node), ticks::now())
     }
 
     /// Whether the call is counted.
     #[inline]
     pub(crate) const fn is_recorded(&self) -> bool {
-        self.started().is_some()
+        self.node.is_some()
     }
 
     /// This span, or if it records nothing, one of the function that `node` is of, paused or not.
@@ -159,27 +140,16 @@ impl Span {
     /// Makes this the span of a poll.
     #[inline]
     pub(super) fn begin_poll(&self) {
-        if let Some((node, started)) = self.started() {
-            node.begin_poll(started);
+        if let Some(node) = self.node {
+            node.begin_poll(self.started);
         }
     }
 
     /// Ends one poll of a future instead of a whole call; tells where and how long it ran.
     #[inline]
     pub(super) fn end_poll(&mut self) -> Option<Poll> {
-        let (node, started, ended) = match mem::replace(&mut self.state, State::Nothing) {
-            State::Nothing => return None,
-            State::Time { node, started } => (node, started, ticks::counter()),
-            State::More {
-                node,
-                started,
-                memory,
-            } => {
-                let ended = ticks::now();
-                count_memory(node, memory);
-                (node, started, ended)
-            }
-        };
+        let node = self.node.take()?;
+        let (started, ended) = (self.started, end(node));
         let busy = ended.saturating_sub(started);
         add(&node.busy, busy);
         add(&node.polls, 1);
@@ -196,13 +166,6 @@ impl Span {
     }
 }
 
-#[inline]
-fn count_memory(node: &Node, memory: Option<Mark>) {
-    if let Some(mark) = memory {
-        node.memory.add_exclusive(mark.end());
-    }
-}
-
 /// One poll of a profiled future, in ticks.
 pub(super) struct Poll {
     pub(super) node: &'static Node,
@@ -213,33 +176,33 @@ pub(super) struct Poll {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.state {
-            State::Nothing => {}
-            State::Time { node, started } => end_call(node, started, ticks::counter()),
-            State::More {
-                node,
-                started,
-                memory,
-            } => end_more(node, started, memory),
-        }
+        let Some(node) = self.node else { return };
+        let busy = end(node).saturating_sub(self.started);
+        add(&node.calls, 1);
+        add(&node.busy, busy);
+        node.record_latency(busy);
+        node.leave();
     }
 }
 
+/// The present reading; what is measured beside time ends with it.
 #[inline(always)]
-fn end_call(node: &'static Node, started: u64, ended: u64) {
-    let busy = ended.saturating_sub(started);
-    add(&node.calls, 1);
-    add(&node.busy, busy);
-    node.record_latency(busy);
-    node.leave();
+fn end(node: &'static Node) -> u64 {
+    if RECORDS_MORE.load(Relaxed) {
+        end_more(node)
+    } else {
+        ticks::counter()
+    }
 }
 
 #[cold]
 #[inline(never)]
-fn end_more(node: &'static Node, started: u64, memory: Option<Mark>) {
+fn end_more(node: &'static Node) -> u64 {
     let ended = ticks::now();
-    count_memory(node, memory);
-    end_call(node, started, ended);
+    if records_memory() {
+        node.memory.add_exclusive(node.mark.mark().end());
+    }
+    ended
 }
 
 pub(crate) fn is_recording() -> bool {
@@ -258,10 +221,13 @@ pub(crate) fn set_slow_poll(threshold: Duration) {
 pub(crate) fn set_recording(on: bool) {
     let memory = is_installed();
     MEMORY.store(memory, Relaxed);
-    let recorded = match (on, !memory && ticks::by_counter()) {
+    let more = memory || !ticks::by_counter();
+    RECORDS_MORE.store(more, Relaxed);
+    let recorded = match (on, more) {
         (false, _) => NOTHING,
-        (true, true) => TIME,
-        (true, false) => MORE,
+        (true, false) => TIME,
+        (true, true) => MORE,
     };
-    RECORDED.store(recorded, Relaxed);
+    // A span that sees this must see the above at its end.
+    RECORDED.store(recorded, Release);
 }

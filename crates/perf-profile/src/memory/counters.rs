@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What one thread has allocated and freed. All but `peak` only grow, and wrap.
 struct Counters {
@@ -115,6 +116,45 @@ impl Mark {
                 peak: u64::try_from(peak.wrapping_sub(self.net)).unwrap_or(0),
             }
         })
+    }
+}
+
+/// A mark that is kept in a place which other threads can see, and one writes.
+#[derive(Debug)]
+pub(crate) struct KeptMark([AtomicU64; 4]);
+
+impl KeptMark {
+    pub(crate) const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 4])
+    }
+
+    pub(crate) fn keep(&self, mark: Mark) {
+        let Mark {
+            bytes,
+            allocations,
+            net,
+            outer_peak,
+        } = mark;
+        let words = [
+            bytes,
+            allocations,
+            net.cast_unsigned(),
+            outer_peak.cast_unsigned(),
+        ];
+        for (kept, word) in self.0.iter().zip(words) {
+            kept.store(word, Relaxed);
+        }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let [bytes, allocations, net, outer_peak] =
+            [0, 1, 2, 3].map(|word: usize| self.0[word].load(Relaxed));
+        Mark {
+            bytes,
+            allocations,
+            net: net.cast_signed(),
+            outer_peak: outer_peak.cast_signed(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use perf_core::{Clock, Dialect, Moment, SystemClock};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -160,7 +161,8 @@ impl Advisor {
     async fn search(&self, sql: &str, reading: &Reading) -> Result<Option<Advice>, ProfileError> {
         let mut columns = BTreeMap::new();
         for table in reading.tables() {
-            columns.insert(table.to_owned(), self.planner.columns(table).await?);
+            let known = self.within(self.planner.columns(table)).await?;
+            columns.insert(table.to_owned(), known);
         }
         let candidates = reading.candidates(&columns);
         let before = self.ask(sql, &[]).await?;
@@ -176,7 +178,7 @@ impl Advisor {
             indexes,
             before,
             after,
-            dialect: self.planner.dialect(),
+            dialect: self.dialect(),
         };
         Ok((!advice.indexes.is_empty()).then_some(advice))
     }
@@ -209,11 +211,26 @@ impl Advisor {
     }
 
     async fn ask(&self, sql: &str, indexes: &[Index]) -> Result<Plan, ProfileError> {
-        let answer = self.planner.explain(sql, indexes);
+        self.within(self.planner.explain(sql, indexes)).await
+    }
+
+    /// The answer to one question, if it comes in time.
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ProfileError>>,
+    ) -> Result<T, ProfileError> {
         match tokio::time::timeout(self.question, answer).await {
-            Ok(plan) => plan,
+            Ok(answer) => answer,
             Err(_elapsed) => Err(ProfileError::PlannerTimedOut),
         }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.planner.dialect()
+    }
+
+    pub(super) const fn remembered_for(&self) -> Duration {
+        self.remembered_for
     }
 }
 
@@ -255,7 +272,7 @@ fn compare(left: &Plan, right: &Plan) -> Ordering {
 impl fmt::Debug for Advisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Advisor")
-            .field("dialect", &self.planner.dialect())
+            .field("dialect", &self.dialect())
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,12 @@
 use super::running::Register;
 use super::{Latency, QueryStats, RequestState, SlowQuery};
 use crate::builder::Settings;
+use crate::plans::Explanation;
 use crate::rules::Execution;
 use crate::sql::{Fingerprint, Statement};
 use ahash::RandomState;
 use parking_lot::Mutex;
+use perf_core::Moment;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,6 +49,9 @@ pub(crate) struct Entry {
     rows_affected: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) first_row: Latency,
+    /// Executions that were slow.
+    pub(super) slow: AtomicU64,
+    pub(super) explanation: Mutex<Option<(Moment, Explanation)>>,
     functions: Mutex<Vec<(&'static str, u64)>>,
 }
 
@@ -58,6 +63,8 @@ pub(crate) struct Observed {
     pub(crate) rows_returned: u64,
     pub(crate) rows_affected: u64,
     pub(crate) elapsed: Duration,
+    /// Whether it is known to have failed.
+    pub(crate) failed: bool,
     /// The innermost profiled function that ran it.
     pub(crate) function: Option<&'static str>,
 }
@@ -106,6 +113,7 @@ impl Book {
                     started: ended.saturating_sub(observed.elapsed),
                     ended,
                     rows: observed.rows_returned,
+                    failed: observed.failed,
                     function: observed.function,
                 };
                 request.record(entry, execution);
@@ -124,6 +132,7 @@ impl Book {
         request: Option<&RequestState>,
         settings: &Settings,
     ) {
+        entry.slow.fetch_add(1, Relaxed);
         let slow = SlowQuery {
             fingerprint: entry.statement.fingerprint(),
             text: entry.statement.text().to_owned(),
@@ -144,14 +153,7 @@ impl Book {
 
     /// Every statement, the one that took longest in total first.
     pub(crate) fn queries(&self) -> Vec<QueryStats> {
-        let pages = self.pages.lock();
-        let entries: Vec<_> = pages
-            .statements
-            .values()
-            .chain(&pages.other)
-            .map(Arc::clone)
-            .collect();
-        drop(pages);
+        let entries = self.entries();
         let mut queries: Vec<_> = entries.iter().map(|entry| entry.stats()).collect();
         queries.sort_by(|a, b| {
             b.latency
@@ -160,6 +162,13 @@ impl Book {
                 .then_with(|| a.text.cmp(&b.text))
         });
         queries
+    }
+
+    /// Every statement, those beyond the limit as one.
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        let pages = self.pages.lock();
+        let entries = pages.statements.values().chain(&pages.other);
+        entries.map(Arc::clone).collect()
     }
 
     /// The newest slow executions, oldest first.
@@ -206,6 +215,8 @@ impl Entry {
             rows_affected: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             first_row: Latency::default(),
+            slow: AtomicU64::new(0),
+            explanation: Mutex::default(),
             functions: Mutex::default(),
         })
     }

@@ -29,19 +29,15 @@ impl Latency {
         let bucket = bucket(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
         let mut buckets = self.buckets.lock();
         buckets.sum = buckets.sum.saturating_add(duration);
-        match buckets
-            .counts
-            .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
-        {
-            Ok(place) => buckets.counts[place].1 += 1,
-            Err(place) => {
-                // Growth by halves instead of doubling keeps the waste small.
-                let more = buckets.counts.len() / 2 + 4;
-                if buckets.counts.len() == buckets.counts.capacity() {
-                    buckets.counts.reserve_exact(more);
-                }
-                buckets.counts.insert(place, (bucket, 1));
-            }
+        buckets.add(bucket, 1);
+    }
+
+    /// Adds what another has recorded, which nobody records into meanwhile.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let (buckets, other) = (self.buckets.get_mut(), other.buckets.lock());
+        buckets.sum = buckets.sum.saturating_add(other.sum);
+        for &(bucket, count) in &other.counts {
+            buckets.add(bucket, count);
         }
     }
 
@@ -72,6 +68,23 @@ impl Latency {
 }
 
 impl Buckets {
+    fn add(&mut self, bucket: u16, count: u64) {
+        let place = self
+            .counts
+            .binary_search_by_key(&bucket, |&(bucket, _)| bucket);
+        match place {
+            Ok(place) => self.counts[place].1 += count,
+            Err(place) => {
+                // Growth by halves instead of doubling keeps the waste small.
+                let more = self.counts.len() / 2 + 4;
+                if self.counts.len() == self.counts.capacity() {
+                    self.counts.reserve_exact(more);
+                }
+                self.counts.insert(place, (bucket, count));
+            }
+        }
+    }
+
     /// The midpoint of the bucket that holds the value of this rank, counted from 1.
     fn at_rank(&self, rank: u64) -> Duration {
         let mut seen = 0;

@@ -1,5 +1,5 @@
 use super::lost::LOST;
-use super::{Latency, RequestState, RequestStats, SlowRequest};
+use super::{Latency, RequestState, RequestStats, SlowRequest, Timeline};
 use crate::builder::Settings;
 use crate::finding::{Cause, Finding};
 use crate::memory::MemoryStats;
@@ -18,11 +18,12 @@ use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
 
 /// What ended requests have shown, by their name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Requests {
     open: Mutex<Open>,
     ended: Notify,
     names: Mutex<HashMap<Arc<str>, Name>>,
+    pub(crate) timeline: Timeline,
 }
 
 /// The requests that have not ended, by the number that each was given when it began.
@@ -60,6 +61,16 @@ struct Name {
 const OTHER: &str = "<other>";
 
 impl Requests {
+    /// No requests since `start`.
+    pub(crate) fn since(start: Moment) -> Self {
+        Self {
+            open: Mutex::default(),
+            ended: Notify::default(),
+            names: Mutex::default(),
+            timeline: Timeline::new(start),
+        }
+    }
+
     /// Begins the request of the span with this identifier.
     pub(crate) fn open(
         &self,
@@ -107,6 +118,7 @@ impl Requests {
         if latency >= settings.slow_request {
             tell(request, latency, settings);
         }
+        self.timeline.record(now, latency, request.queries());
         let mut names = self.names.lock();
         let full = names.len() >= settings.max_request_names;
         let name = if full && !names.contains_key(&request.name) {
@@ -200,13 +212,16 @@ impl Requests {
         stats
     }
 
-    /// All findings, by rule and then the costliest first.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
+    /// All findings that are not accepted, by rule and then the costliest first.
+    pub(crate) fn findings(&self, settings: &Settings) -> Vec<Finding> {
         let names = self.names.lock();
         let mut findings: Vec<_> = names
             .values()
             .flat_map(|name| name.findings.values().cloned())
             .collect();
+        // Without the lock, since this is not our code.
+        drop(names);
+        findings.retain(|finding| !settings.accepted.has(finding));
         findings.sort_by(|a, b| {
             (a.rule, b.time)
                 .cmp(&(b.rule, a.time))

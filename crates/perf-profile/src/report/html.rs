@@ -1,22 +1,17 @@
 //! The report as one page that needs nothing else: styles and pictures are in it.
 
+use super::charts::{self, Curve, Scale};
 use super::markdown::{Block, Section, sections};
 use super::table::Table;
-use crate::queries::RequestStats;
+use crate::queries::RequestSlice;
 use crate::snapshot::Snapshot;
-use plotters::prelude::{
-    ChartBuilder, Color, IntoDrawingArea, Rectangle, SVGBackend, WHITE, full_palette::TEAL,
-};
 use std::fmt::{self, Write};
-use std::time::Duration;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}\
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd}\
 td:last-child,th:last-child{text-align:left;font-family:ui-monospace,monospace}";
 /// Names of requests that have a picture.
 const PICTURES: usize = 6;
-/// Columns of a latency picture.
-const COLUMNS: u32 = 40;
 
 struct Html<'a>(&'a Snapshot);
 
@@ -72,10 +67,11 @@ fn write_table(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn write_pictures(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&over_time(snapshot.timeline()))?;
     for request in snapshot.requests().iter().take(PICTURES) {
         write!(f, "<h3>Latency of {}</h3>", Escaped(&request.name))?;
         // A picture that cannot be drawn is left out; its figures stand in the table.
-        f.write_str(&latency(request).unwrap_or_default())?;
+        f.write_str(&charts::distribution(&request.distribution).unwrap_or_default())?;
     }
     let flames = flame_graph(snapshot).unwrap_or_default();
     if !flames.is_empty() {
@@ -84,51 +80,44 @@ fn write_pictures(snapshot: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     Ok(())
 }
 
-/// How many requests took how long, on a logarithmic axis.
-fn latency(request: &RequestStats) -> Option<String> {
-    let distribution = &request.distribution;
-    let octaves = |duration: Duration| duration.as_secs_f64().max(1e-9).log10();
-    let (first, last) = (distribution.first()?, distribution.last()?);
-    let (low, high) = (octaves(first.0) - 0.1, octaves(last.0) + 0.1);
-    let width = (high - low) / f64::from(COLUMNS);
-    let mut columns = vec![0_u64; COLUMNS as usize];
-    for (duration, count) in distribution {
-        let column = (0..COLUMNS)
-            .rev()
-            .find(|&column| low + f64::from(column) * width <= octaves(*duration));
-        columns[column.unwrap_or(0) as usize] += count;
-    }
-    let most = columns.iter().max().copied().unwrap_or(0) as f64;
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (720, 220)).into_drawing_area();
-        area.fill(&WHITE).ok()?;
-        let mut builder = ChartBuilder::on(&area);
-        builder
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(50);
-        let mut chart = builder
-            .build_cartesian_2d(low..high, 0.0..most * 1.05)
-            .ok()?;
-        let label = |octave: &f64| format!("{:.0?}", Duration::from_secs_f64(10_f64.powf(*octave)));
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_label_formatter(&label)
-            .draw()
-            .ok()?;
-        let bars = (0_u32..).zip(&columns).map(|(column, &count)| {
-            let left = low + f64::from(column) * width;
-            Rectangle::new(
-                [(left, 0.0), (left + width * 0.9, count as f64)],
-                TEAL.filled(),
+/// Requests and their latency since the profiler was made.
+fn over_time(timeline: &[RequestSlice]) -> String {
+    let points = |height: fn(&RequestSlice) -> f64| {
+        let point = |slice: &RequestSlice| {
+            (
+                (slice.start + slice.length / 2).as_secs_f64(),
+                height(slice),
             )
-        });
-        chart.draw_series(bars).ok()?;
-        area.present().ok()?;
-    }
-    Some(svg)
+        };
+        timeline.iter().map(point).collect()
+    };
+    let latency = [
+        Curve {
+            name: "p50",
+            points: points(|slice| 1e3 * slice.latency.p50.as_secs_f64()),
+        },
+        Curve {
+            name: "p99",
+            points: points(|slice| 1e3 * slice.latency.p99.as_secs_f64()),
+        },
+    ];
+    let rate = [
+        Curve {
+            name: "requests/s",
+            points: points(|slice| slice.requests as f64 / slice.length.as_secs_f64()),
+        },
+        Curve {
+            name: "queries/s",
+            points: points(|slice| slice.queries as f64 / slice.length.as_secs_f64()),
+        },
+    ];
+    let across = "seconds since the start";
+    charts::curves(
+        "Latency over time",
+        (across, "milliseconds"),
+        &latency,
+        Scale::Logarithmic,
+    ) + &charts::curves("Load over time", (across, "a second"), &rate, Scale::Linear)
 }
 
 fn flame_graph(snapshot: &Snapshot) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::table::Table;
 use super::{ROWS, functions, lines, queries, requests};
 use crate::finding::Finding;
+use crate::plans::{Advice, Explanation, Plan};
 use crate::snapshot::Snapshot;
 use std::fmt;
 
@@ -20,56 +21,140 @@ pub(super) enum Block {
 
 /// The five parts in their order.
 pub(super) fn sections(snapshot: &Snapshot) -> Vec<Section> {
-    let findings = snapshot.findings();
-    let of_each = |title, none: &str, item: fn(&Finding) -> String| {
-        let items: Vec<_> = findings.iter().map(item).collect();
-        let block = if items.is_empty() {
-            Block::Text(none.into())
-        } else {
-            Block::Items(items)
-        };
-        Section {
-            title,
-            blocks: vec![block],
-        }
-    };
-    let mut issues = of_each("Identified Issues", "None were found.", issue);
-    let blocked: Vec<_> = snapshot
-        .blocked()
-        .iter()
+    let mut issues = items(snapshot, "None were found.", issue, slow);
+    let blocked = snapshot.blocked().iter();
+    let blocked: Vec<_> = blocked
         .map(|blocked| format!("A worker was {blocked}."))
         .collect();
     if !blocked.is_empty() {
-        issues.blocks.push(Block::Items(blocked));
+        issues.push(Block::Items(blocked));
     }
-    vec![
-        Section {
-            title: "Current Metrics",
-            blocks: metrics(snapshot),
-        },
-        issues,
-        of_each("Recommendations", "Nothing to change.", |finding| {
-            format!("{}: use {}", finding.subject(), finding.cure().item)
-        }),
-        of_each("Implementation", "Nothing to change.", |finding| {
-            let cure = finding.cure();
-            let place = finding.function.map(|function| format!(" in {function}"));
+    let nothing = "Nothing to change.";
+    let parts = [
+        ("Current Metrics", metrics(snapshot)),
+        ("Identified Issues", issues),
+        (
+            "Recommendations",
+            items(snapshot, nothing, recommendation, |slow| {
+                slow.advice.as_ref().map(missing_index)
+            }),
+        ),
+        (
+            "Implementation",
+            items(snapshot, nothing, implementation, |slow| {
+                let ddl = slow.advice.as_ref()?.ddl();
+                Some(
+                    ddl.iter()
+                        .map(|ddl| format!("`{ddl}`"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                )
+            }),
+        ),
+        (
+            "Expected Impact",
+            items(snapshot, "None.", impact, |slow| {
+                slow.advice.as_ref().map(index_impact)
+            }),
+        ),
+    ];
+    let section = |(title, blocks)| Section { title, blocks };
+    parts.into_iter().map(section).collect()
+}
+
+/// What there is to say of each finding and of each slow statement.
+fn items(
+    snapshot: &Snapshot,
+    none: &str,
+    of_finding: fn(&Finding) -> String,
+    of_slow: fn(&Explanation) -> Option<String>,
+) -> Vec<Block> {
+    let findings = snapshot.findings().iter().map(of_finding);
+    let slow = snapshot.explanations().iter().filter_map(of_slow);
+    let items: Vec<_> = findings.chain(slow).collect();
+    vec![if items.is_empty() {
+        Block::Text(none.into())
+    } else {
+        Block::Items(items)
+    }]
+}
+
+fn slow(slow: &Explanation) -> Option<String> {
+    let plan = slow.plan.iter().flat_map(Plan::findings);
+    let reasons = plan.map(|finding| finding.to_string());
+    let missing = slow.advice.as_ref().map(|_| "misses an index".to_owned());
+    let reasons: Vec<_> = reasons.chain(missing).chain(slow.failure.clone()).collect();
+    let reasons = if reasons.is_empty() {
+        "nothing strikes in its plan".into()
+    } else {
+        reasons.join(", ")
+    };
+    Some(format!(
+        "Slow {} times: `{}`: {reasons}",
+        slow.slow, slow.statement
+    ))
+}
+
+fn missing_index(advice: &Advice) -> String {
+    let indexes = advice.indexes.iter().map(|index| {
+        let columns: Vec<_> = index
+            .columns
+            .iter()
+            .map(|(column, _)| column.as_str())
+            .collect();
+        format!("{} ({})", index.table, columns.join(", "))
+    });
+    let indexes: Vec<_> = indexes.collect();
+    format!(
+        "`{}`: make an index of {}",
+        advice.statement,
+        indexes.join(" and of ")
+    )
+}
+
+fn index_impact(advice: &Advice) -> String {
+    let Advice {
+        statement,
+        before,
+        after,
+        ..
+    } = advice;
+    match (before.cost, after.cost) {
+        (Some(before), Some(after)) => {
             format!(
-                "{}: {}{}",
-                cure.item,
-                cure.effect,
-                place.unwrap_or_default()
+                "`{statement}`: the planner expects a cost of {after:.0} instead of {before:.0}"
             )
-        }),
-        of_each("Expected Impact", "None.", |finding| {
-            format!(
-                "{}: up to {:.1?} of {:.1?} of query time",
-                finding.subject(),
-                finding.avoidable_time(),
-                finding.time
-            )
-        }),
-    ]
+        }
+        _ => format!(
+            "`{statement}`: the planner uses the index instead of {} scans and {} sorts",
+            before.scans(),
+            before.sorts()
+        ),
+    }
+}
+
+fn recommendation(finding: &Finding) -> String {
+    format!("{}: use {}", finding.subject(), finding.cure().item)
+}
+
+fn implementation(finding: &Finding) -> String {
+    let cure = finding.cure();
+    let place = finding.function.map(|function| format!(" in {function}"));
+    format!(
+        "{}: {}{}",
+        cure.item,
+        cure.effect,
+        place.unwrap_or_default()
+    )
+}
+
+fn impact(finding: &Finding) -> String {
+    format!(
+        "{}: up to {:.1?} of {:.1?} of query time",
+        finding.subject(),
+        finding.avoidable_time(),
+        finding.time
+    )
 }
 
 fn issue(finding: &Finding) -> String {

@@ -212,6 +212,7 @@ mod tests {
                 started: Moment::from_nanos(index * 1_000),
                 ended: Moment::from_nanos(index * 1_000 + 500),
                 rows,
+                failed: false,
                 function: None,
             })
             .collect();

@@ -1,3 +1,4 @@
+use super::keyword::Keyword;
 use perf_core::Dialect;
 
 /// What a token is, as far as fingerprints care.
@@ -19,6 +20,8 @@ pub(super) enum Kind {
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
     pub(super) text: &'a str,
+    /// What a bare word means.
+    pub(super) keyword: Keyword,
     /// Whether blanks or comments stood before it.
     pub(super) spaced: bool,
 }
@@ -49,18 +52,30 @@ impl<'a> Iterator for Lexer<'a> {
         let start = self.at;
         let kind = self.scan(self.peek(0)?);
         let text = self.sql.get(start..self.at).unwrap_or_default();
+        let (kind, keyword) = match kind {
+            Kind::Word => match Keyword::of(text) {
+                Keyword::Truth => (Kind::Literal, Keyword::None),
+                keyword => (Kind::Word, keyword),
+            },
+            other => (other, Keyword::None),
+        };
         self.operand = match kind {
-            Kind::Word => !expects_operand(text),
+            Kind::Word => !keyword.expects_operand(),
             Kind::Symbol => matches!(text, ")" | "]"),
             Kind::Quoted | Kind::Literal | Kind::Parameter => true,
         };
         self.compares = match kind {
-            Kind::Word => compares(text),
+            Kind::Word => keyword.compares(),
             Kind::Symbol => matches!(text, "=" | "<" | ">" | "!="),
             _ => false,
         };
-        self.values = self.values_after(kind, text);
-        Some(Token { kind, text, spaced })
+        self.values = self.values_after(keyword, text);
+        Some(Token {
+            kind,
+            text,
+            keyword,
+            spaced,
+        })
     }
 }
 
@@ -144,10 +159,10 @@ impl<'a> Lexer<'a> {
     }
 
     /// Whether the next token is in the list of `IN` or `VALUES`, and how deep.
-    fn values_after(&self, kind: Kind, text: &str) -> Option<u32> {
-        match (kind, text, self.values) {
-            (Kind::Word, _, _) if is_any(text, &["in", "values"]) => Some(0),
-            (Kind::Word, _, _) if is_any(text, &["select"]) => None,
+    fn values_after(&self, keyword: Keyword, text: &str) -> Option<u32> {
+        match (keyword, text, self.values) {
+            (Keyword::In | Keyword::Values, ..) => Some(0),
+            (Keyword::Select, ..) => None,
             (_, "(", Some(depth)) => Some(depth.saturating_add(1)),
             (_, ")", Some(depth)) => Some(depth.saturating_sub(1)),
             (_, ",", values) => values,
@@ -313,7 +328,6 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 self.string(false)
             }
-            _ if is_any(&self.sql[start..self.at], &["true", "false"]) => Kind::Literal,
             _ => Kind::Word,
         }
     }
@@ -322,48 +336,6 @@ impl<'a> Lexer<'a> {
 /// Bytes of identifiers; those outside ASCII belong to letters of other scripts.
 const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-/// Keywords after which a sign belongs to the number that follows.
-fn expects_operand(word: &str) -> bool {
-    const KEYWORDS: [&str; 24] = [
-        "and",
-        "between",
-        "by",
-        "case",
-        "else",
-        "from",
-        "glob",
-        "having",
-        "ilike",
-        "in",
-        "is",
-        "like",
-        "limit",
-        "not",
-        "offset",
-        "on",
-        "or",
-        "regexp",
-        "returning",
-        "select",
-        "then",
-        "values",
-        "when",
-        "where",
-    ];
-    is_any(word, &KEYWORDS)
-}
-
-/// Keywords that compare.
-fn compares(word: &str) -> bool {
-    is_any(word, &["glob", "like", "match", "regexp"])
-}
-
-fn is_any(word: &str, keywords: &[&str]) -> bool {
-    keywords
-        .iter()
-        .any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 #[cfg(test)]

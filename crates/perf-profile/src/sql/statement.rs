@@ -1,4 +1,5 @@
 use super::lexer::Lexer;
+use super::placeholders;
 use super::shape::{Observer, Shape};
 use super::writer::Writer;
 use perf_core::Dialect;
@@ -35,6 +36,7 @@ impl fmt::Display for Fingerprint {
 pub struct Statement {
     fingerprint: Fingerprint,
     text: String,
+    whole: bool,
     shape: Shape,
 }
 
@@ -58,7 +60,7 @@ impl Statement {
     /// ```
     #[must_use]
     pub fn parse(sql: &str, dialect: Dialect) -> Self {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(sql.len());
         let mut observer = Observer::default();
         for token in Lexer::new(sql, dialect) {
             // What ends a statement is no part of it.
@@ -68,10 +70,11 @@ impl Statement {
             observer.observe(token);
             writer.push(token);
         }
-        let (hash, text) = writer.finish();
+        let (hash, text, whole) = writer.finish();
         Self {
             fingerprint: Fingerprint(hash),
             text,
+            whole,
             shape: observer.finish(),
         }
     }
@@ -81,6 +84,7 @@ impl Statement {
         Self {
             fingerprint: Fingerprint::OTHER,
             text: "<other>".into(),
+            whole: false,
             shape: Shape::default(),
         }
     }
@@ -95,6 +99,13 @@ impl Statement {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text with placeholders as `dialect` has them, for the database to read; none if it was too long
+    /// to keep.
+    pub(crate) fn with_placeholders(&self, dialect: Dialect) -> Option<String> {
+        self.whole
+            .then(|| placeholders::number(&self.text, dialect))
     }
 
     /// The traits that lints ask for.

@@ -1,3 +1,4 @@
+use super::keyword::Keyword;
 use super::lexer::{Kind, Token};
 
 /// The longest text kept of a statement, in bytes. The fingerprint covers all of it.
@@ -56,6 +57,13 @@ struct Elision {
     done: bool,
 }
 
+/// Whether the fingerprint distinguishes upper case from lower.
+#[derive(Clone, Copy)]
+enum Case {
+    Kept,
+    Folded,
+}
+
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Previous {
     #[default]
@@ -71,6 +79,14 @@ enum Previous {
 }
 
 impl Writer {
+    /// A writer of a statement of so many bytes.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            text: String::with_capacity(length.min(MAX_TEXT)),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn push(&mut self, token: Token<'_>) {
         match (token.kind, token.text) {
             (Kind::Literal | Kind::Parameter, _) => self.value(),
@@ -79,13 +95,13 @@ impl Writer {
             (Kind::Symbol, ",") => self.comma(),
             (Kind::Symbol, _) => self.symbol(token),
             (Kind::Word, _) => self.word(token),
-            (Kind::Quoted, _) => self.other(token.text, token.text, Previous::Word, true),
+            (Kind::Quoted, _) => self.other(token.text, Case::Kept, Previous::Word, true),
         }
     }
 
-    /// The fingerprint and the text.
-    pub(super) fn finish(self) -> (u64, String) {
-        (self.hash.0, self.text)
+    /// The fingerprint, the text, and whether that is all of it.
+    pub(super) fn finish(self) -> (u64, String, bool) {
+        (self.hash.0, self.text, !self.full)
     }
 
     fn value(&mut self) {
@@ -102,7 +118,7 @@ impl Writer {
             return;
         }
         let first = matches!(self.previous, Previous::Tight);
-        self.write("?", "?", self.previous != Previous::Tight);
+        self.write("?", Case::Kept, self.previous != Previous::Tight);
         self.previous = Previous::Value;
         let mark = self.mark();
         self.set_values(first.then_some(Elision { mark, done: false }));
@@ -124,7 +140,7 @@ impl Writer {
             _ => true,
         };
         let list = self.previous == Previous::ListWord;
-        self.write(token.text, token.text, apart);
+        self.write(token.text, Case::Kept, apart);
         if self.open.len() < MAX_DEPTH {
             self.open.push(Group {
                 start: self.text.len().saturating_sub(1),
@@ -140,7 +156,7 @@ impl Writer {
 
     fn close(&mut self, token: Token<'_>) {
         self.closed = None;
-        self.write(token.text, token.text, false);
+        self.write(token.text, Case::Kept, false);
         self.previous = Previous::Word;
         if self.untracked > 0 {
             self.untracked -= 1;
@@ -179,8 +195,8 @@ impl Writer {
         self.text.truncate(elision.mark.length);
         self.hash = elision.mark.hash;
         if !elision.done {
-            self.write(",", ",", false);
-            self.write("...", "...", true);
+            self.write(",", Case::Kept, false);
+            self.write("...", Case::Kept, true);
             *elision = Elision {
                 mark: self.mark(),
                 done: true,
@@ -193,7 +209,7 @@ impl Writer {
         if let Some(closed) = self.closed.as_mut().filter(|_| adjacent) {
             closed.comma = true;
         }
-        self.write(",", ",", false);
+        self.write(",", Case::Kept, false);
         self.previous = Previous::Comma;
     }
 
@@ -206,32 +222,27 @@ impl Writer {
         } else {
             Previous::Symbol
         };
-        self.other(token.text, token.text, previous, apart);
+        self.other(token.text, Case::Kept, previous, apart);
     }
 
     fn word(&mut self, token: Token<'_>) {
-        let list = ["in", "array", "any"]
-            .iter()
-            .any(|word| token.text.eq_ignore_ascii_case(word));
-        let previous = if list {
-            Previous::ListWord
-        } else {
-            Previous::Word
+        let previous = match token.keyword {
+            Keyword::In | Keyword::Array | Keyword::Any => Previous::ListWord,
+            _ => Previous::Word,
         };
         // Databases compare bare words without regard to case.
-        let folded = token.text.to_ascii_lowercase();
-        self.other(token.text, &folded, previous, true);
+        self.other(token.text, Case::Folded, previous, true);
     }
 
-    fn other(&mut self, text: &str, folded: &str, previous: Previous, apart: bool) {
+    fn other(&mut self, text: &str, case: Case, previous: Previous, apart: bool) {
         self.closed = None;
         self.set_values(None);
-        self.write(text, folded, apart && self.previous != Previous::Tight);
+        self.write(text, case, apart && self.previous != Previous::Tight);
         self.previous = previous;
     }
 
-    fn write(&mut self, text: &str, folded: &str, apart: bool) {
-        self.hash.token(folded);
+    fn write(&mut self, text: &str, case: Case, apart: bool) {
+        self.hash.token(text, case);
         let blank = if apart && !self.text.is_empty() {
             " "
         } else {
@@ -263,10 +274,18 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn token(&mut self, token: &str) {
-        // A byte that no UTF-8 text contains keeps `ab c` apart from `a bc`.
-        for byte in token.bytes().chain([0xff]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    fn token(&mut self, token: &str, case: Case) {
+        for byte in token.bytes() {
+            self.byte(match case {
+                Case::Kept => byte,
+                Case::Folded => byte.to_ascii_lowercase(),
+            });
         }
+        // A byte that no UTF-8 text contains keeps `ab c` apart from `a bc`.
+        self.byte(0xff);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
 }

@@ -1,6 +1,6 @@
 //! Statements through an executor of the profiler, whose connections log none themselves.
 
-use crate::support::profiler;
+use crate::support::{profiler, settle};
 use futures_util::TryStreamExt;
 use perf_core::{Dialect, ManualClock};
 use perf_profile::{ProfiledExecutor, Profiler, QueryStats, RequestScope, Rule, profile};
@@ -149,6 +149,7 @@ async fn a_finding_tells_the_function_and_the_request() {
     sqlx::raw_sql(tables).execute(&pool).await.unwrap();
     let request = RequestScope::new("GET /placed");
     assert_eq!(request.run(load_models(&pool)).await.unwrap(), 6);
+    settle().await;
 
     let snapshot = profiler().snapshot();
     let mut findings = snapshot.findings().iter();
@@ -163,4 +164,36 @@ async fn a_finding_tells_the_function_and_the_request() {
     );
     let lookups = query(profiler(), "placed_planes");
     assert_eq!(lookups.functions, [("load_models", 6)]);
+}
+
+#[tokio::test]
+async fn attempts_that_fail_are_no_loop_of_lookups() {
+    profiler();
+    let pool = sqlite().await;
+    let table = "CREATE TABLE failing AS SELECT value AS id, -9223372036854775808 AS n FROM json_each('[1, 2, 3, 4, 5, 6]')";
+    sqlx::raw_sql(table).execute(&pool).await.unwrap();
+    let through = || profiler().executor(&pool);
+    let attempts = async |lookup: &'static str| {
+        let list = through().fetch_all("SELECT id FROM failing").await.unwrap();
+        let mut failed = 0;
+        for row in &list {
+            let lookup = sqlx::query(lookup).bind(row.get::<i64, _>(0));
+            failed += usize::from(lookup.fetch_one(through()).await.is_err());
+        }
+        failed
+    };
+    // There is no absolute value of the least number.
+    let failing = attempts("SELECT abs(n) FROM failing WHERE id = ?");
+    assert_eq!(RequestScope::new("failing").run(failing).await, 6);
+    let succeeding = attempts("SELECT n FROM failing WHERE id = ?");
+    assert_eq!(RequestScope::new("succeeding").run(succeeding).await, 0);
+    settle().await;
+    let snapshot = profiler().snapshot();
+    let found = |name: &str| {
+        snapshot
+            .findings()
+            .iter()
+            .any(|finding| finding.request == name)
+    };
+    assert!(found("succeeding") && !found("failing"), "{snapshot}");
 }

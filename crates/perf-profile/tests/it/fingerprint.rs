@@ -99,7 +99,18 @@ fn shapes_answer_what_lints_ask() {
     assert!(shape("SELECT a FROM t WHERE k IN (?, ?)").key_list);
     assert!(!shape("SELECT a FROM t WHERE k IN (?, ?)").key_lookup);
     assert!(shape("SELECT a FROM t WHERE k = ANY($1)").key_list);
+    assert!(!shape("SELECT a FROM t WHERE k NOT IN (?, ?)").key_list);
+    assert!(!shape("SELECT CASE WHEN k = ? THEN 1 END FROM t").key_lookup);
+    assert!(shape("SELECT a FROM t JOIN u ON u.k = ?").key_lookup);
+    assert!(shape("SELECT a FROM t WHERE k = lower(?)").key_parameter);
+    assert!(shape("SELECT a FROM t WHERE (k, l) = (?, ?)").key_parameter);
+    assert!(shape("SELECT a FROM t WHERE (k, l) IN ((?, ?), (?, ?))").list_parameter);
+    let literals = shape("SELECT a FROM t WHERE k = 'x' AND l IN (1, 2) LIMIT 1");
+    assert!(literals.key_lookup && literals.key_list && literals.single);
+    assert!(!literals.key_parameter && !literals.list_parameter);
     assert!(shape("SELECT a FROM t WHERE k > ? LIMIT 3").range);
+    assert!(shape("SELECT a FROM t WHERE (k, l) > (?, ?)").range);
+    assert!(shape("SELECT a FROM t WHERE k < now()").range);
     assert!(shape("SELECT a FROM t WHERE k >= ?").range);
     assert!(!shape("SELECT a FROM t WHERE k <> ?").key_lookup);
     assert!(shape("SELECT a FROM t LIMIT 5 OFFSET 10").offset);

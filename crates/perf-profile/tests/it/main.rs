@@ -18,3 +18,4 @@ mod runtime;
 mod soak;
 mod support;
 mod timing;
+mod ui;

@@ -2,5 +2,6 @@
 
 mod advice;
 mod cases;
+mod explainer;
 mod parsing;
 mod planners;

@@ -1,6 +1,6 @@
 use crate::support::{execute, installed};
-use perf_core::{Registry, Value};
-use perf_profile::{Profiler, RequestScope};
+use perf_core::{ManualClock, Registry, Value};
+use perf_profile::{Profiler, RequestScope, Rule};
 use std::time::Duration;
 
 #[test]
@@ -79,11 +79,13 @@ fn what_is_told_of_slow_things_may_panic() {
 
 #[test]
 fn the_report_for_people_has_five_parts_and_is_one_page() {
-    let profiler = Profiler::builder().build();
+    let clock = ManualClock::new();
+    let profiler = Profiler::builder().clock(clock.clone()).build();
     installed(&profiler, || {
         for _ in 0..3 {
             let request = RequestScope::new("GET /<reported>");
             request.in_scope(|| {
+                clock.advance(Duration::from_secs(1));
                 for number in 0..6 {
                     execute(
                         &format!("SELECT value FROM settings WHERE {number} < 7"),
@@ -116,10 +118,40 @@ fn the_report_for_people_has_five_parts_and_is_one_page() {
         assert!(html.contains(&format!("<h2>{part}</h2>")), "{part}");
     }
     assert!(html.contains("GET /&lt;reported&gt;") && !html.contains("<reported>"));
-    assert!(html.contains("<svg"), "a picture of the latency");
+    assert!(html.contains("<h3>Latency of GET /&lt;reported&gt;</h3><svg"));
+    assert_eq!(html.matches("<figure>").count(), 2);
+    assert!(html.contains("Latency over time") && html.contains("Load over time"));
     for outside in ["src=", "href=\"http", "@import", "<script"] {
         assert!(!html.contains(outside), "{outside}");
     }
     let json = serde_json::to_value(&snapshot).unwrap();
     assert_eq!(json["requests"][0]["name"], "GET /<reported>");
+    // The first second has none.
+    let timeline = snapshot.timeline().iter();
+    let timeline: Vec<_> = timeline
+        .map(|slice| (slice.requests, slice.queries))
+        .collect();
+    assert_eq!(timeline, [(0, 0), (1, 12), (1, 12), (1, 12)]);
+}
+
+#[test]
+fn what_is_accepted_is_no_finding() {
+    let profiler = Profiler::builder()
+        .accept(|finding| finding.rule == Rule::SelectStar)
+        .build();
+    installed(&profiler, || {
+        let request = RequestScope::new("GET /accepted");
+        request.in_scope(|| {
+            for _ in 0..5 {
+                execute("SELECT * FROM accepted", 0.002);
+            }
+        });
+    });
+    let snapshot = profiler.snapshot();
+    let rules: Vec<_> = snapshot
+        .findings()
+        .iter()
+        .map(|finding| finding.rule)
+        .collect();
+    assert_eq!(rules, [Rule::IdenticalReads]);
 }

@@ -49,7 +49,7 @@ pub(super) fn table(lines: &[Line]) -> String {
 }
 
 /// A number with about four digits that count.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     let decimals = match value.abs() {
         0.0..10.0 => 3,
         10.0..100.0 => 2,

@@ -1,6 +1,7 @@
 //! The types of a table's columns, and the limits of the session.
 
 use super::failure::{Failed, describe_error};
+use super::transaction::BEGIN_WRITING;
 use crate::backend::sql::{push_list, push_table};
 use crate::backend::{Scope, Target};
 use perf_core::Dialect;
@@ -20,8 +21,8 @@ pub(super) struct Table {
     pub(super) is_mariadb: bool,
 }
 
-/// One round trip for a transaction, and by the text protocol: what the driver would prepare for it would
-/// be a moment more in which a call must not be dropped.
+/// One round trip for a transaction, which also lets it write, and by the text protocol: what the driver would
+/// prepare for it would be a moment more in which a call must not be dropped.
 pub(super) async fn table(
     scope: &mut Scope<'_, MySql>,
     target: &Target<'_>,
@@ -32,8 +33,12 @@ pub(super) async fn table(
     {
         return Ok(Arc::clone(table));
     }
+    let begin = match scope.session.writes {
+        true => "",
+        false => BEGIN_WRITING,
+    };
     let sql = format!(
-        "SELECT CAST(@@max_allowed_packet AS SIGNED), CAST(@@auto_increment_increment AS SIGNED), \
+        "{begin}SELECT CAST(@@max_allowed_packet AS SIGNED), CAST(@@auto_increment_increment AS SIGNED), \
          VERSION() LIKE '%MariaDB%', columns.* \
          FROM (SELECT 1) AS one LEFT JOIN ({select} LIMIT 0) AS columns ON 1 = 1"
     );
@@ -41,6 +46,7 @@ pub(super) async fn table(
         .fetch_one(&mut *scope.connection)
         .await
         .map_err(|error| Failed::fatal(describe_error(error, target)))?;
+    scope.session.writes = true;
     let table = read(&row, select).map_err(|error| Failed::fatal(describe_error(error, target)))?;
     let table = Arc::new(table);
     scope.session.table = Some(Arc::clone(&table));

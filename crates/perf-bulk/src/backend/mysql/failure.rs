@@ -9,16 +9,14 @@ pub(super) use crate::backend::failed::Failed;
 
 const DEADLOCK: u16 = 1213;
 
-/// A failure of the driver or the server while `rows` rows from `first` were written.
-pub(super) fn writing(error: sqlx::Error, first: usize, rows: usize) -> Failed {
+/// A failure of the driver or the server while `rows` rows were written.
+pub(super) fn writing(error: sqlx::Error, rows: usize) -> Failed {
     let Some(database) = database_error(&error) else {
         return Failed::fatal(driver_error(error));
     };
     let kind = constraint_kind(database);
     let row = row_in(database.message()).filter(|row| *row < rows);
-    let at = row
-        .or_else(|| (rows == 1).then_some(0))
-        .map(|row| first + row);
+    let at = row.or_else(|| (rows == 1).then_some(0));
     let columns = name_in(database.message());
     let error = match kind {
         Some(kind) => BulkError::Constraint {

@@ -5,15 +5,14 @@
 //! That holds unless a trigger sets the column or the column is none of that kind. MySQL is asked for both;
 //! MariaDB returns what it has stored in each row, which is compared with the rule.
 
-use super::cells::MySqlCells;
 use super::describe;
-use super::failure::{Failed, database_failure, writing};
-use super::statement::{Form, arguments, fetch, insert, prepare};
+use super::failure::{Failed, database_failure};
+use super::statement::{Form, Statement};
 use crate::backend::{Scope, Target};
 use crate::error::BulkError;
 use perf_core::Dialect;
 use sqlx::mysql::{MySqlArguments, MySqlRow};
-use sqlx::{Arguments, AssertSqlSafe, MySql, Row};
+use sqlx::{Arguments, MySql, Row};
 use std::ops::Range;
 
 /// Whether the database fills the column in order, and whether a trigger may fill it otherwise.
@@ -66,31 +65,34 @@ impl<'a> Numbered<'a> {
 }
 
 impl Form for Numbered<'_> {
+    fn suffix(&self) -> String {
+        let mut suffix = String::new();
+        if self.returning {
+            suffix.push_str(" RETURNING ");
+            Dialect::MariaDb.push_identifier(&mut suffix, self.column);
+        }
+        suffix
+    }
+
     async fn execute(
         &mut self,
         scope: &mut Scope<'_, MySql>,
         target: &Target<'_>,
-        cells: &MySqlCells,
+        statement: Statement,
         rows: Range<usize>,
     ) -> Result<(), Failed> {
-        let (start, size) = (rows.start, rows.len());
-        let failed = |error| writing(error, start, size);
-        let mut sql = insert(target, size);
-        let arguments = arguments(cells, target.columns.len(), rows)?;
+        let size = rows.len();
+        let offset = |failed: Failed| failed.offset(rows.start);
         if !self.returning {
-            prepare(scope, target, &sql).await?;
-            let done = sqlx::query_with(AssertSqlSafe(sql), arguments)
-                .execute(&mut *scope.connection)
-                .await
-                .map_err(failed)?;
+            let done = statement.execute(scope, target, size).await;
+            let done = done.map_err(offset)?;
             let first = i64::try_from(done.last_insert_id());
             let first = first.map_err(|_| refused(self.column, "it is above 2^63"))?;
             self.follow(first, size);
             return Ok(());
         }
-        sql.push_str(" RETURNING ");
-        Dialect::MariaDb.push_identifier(&mut sql, self.column);
-        let returned = fetch(scope, target, sql, arguments, (start, size)).await?;
+        let returned = statement.fetch(scope, target, size).await;
+        let returned = returned.map_err(offset)?;
         let returned: Option<Vec<_>> = returned.iter().map(integer).collect();
         let Some(returned) = returned else {
             return Err(refused(self.column, "it is no integer"));
@@ -122,7 +124,8 @@ async fn ask(
         .and_then(|()| arguments.add(name))
         .and_then(|()| arguments.add(column))
         .map_err(|source| Failed::fatal(database_failure(sqlx::Error::Encode(source))))?;
-    let rows = fetch(scope, target, PROOF.to_owned(), arguments, (0, 0)).await?;
+    let proof = Statement::new(PROOF.to_owned(), arguments);
+    let rows = proof.fetch(scope, target, 0).await?;
     let Some(row) = rows.first() else {
         return Err(Failed::fatal(BulkError::UnknownColumn {
             table: target.table.to_owned(),

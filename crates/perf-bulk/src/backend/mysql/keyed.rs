@@ -71,7 +71,7 @@ pub(super) async fn read<R: BulkRow<MySql> + Sync>(
         for row in rows.map_err(|failed| failed.offset(first))? {
             let position: i64 = row
                 .try_get(row.len() - 1)
-                .map_err(|error| writing(error, first, size))?;
+                .map_err(|error| writing(error, 0))?;
             let position = usize::try_from(position).unwrap_or(0);
             found.push((first + position, row));
         }

@@ -2,12 +2,12 @@
 
 use super::cells::MySqlCells;
 use super::failure::{Failed, writing};
-use super::statement::{self, bind, fetch, prepare, push_marks, size};
+use super::statement::{Statement, arguments, bind, insert, push_marks, size};
 use crate::backend::sql::{push_list, push_table};
 use crate::backend::{Conflict, Scope, Target};
 use perf_core::Dialect;
-use sqlx::mysql::{MySqlArguments, MySqlRow};
-use sqlx::{AssertSqlSafe, MySql, Row};
+use sqlx::mysql::MySqlRow;
+use sqlx::{MySql, Row};
 
 const DIALECT: Dialect = Dialect::MySql;
 /// The most rows of an update, whose every row is compared with every key.
@@ -46,11 +46,12 @@ impl<'a> Round<'a> {
         self.push_where(&mut sql, rows);
         sql.push_str(" FOR UPDATE");
         let arguments = bind(self.cells, self.keys(rows).chain(self.keys(rows)))?;
-        let found = fetch(scope, self.target, sql, arguments, (0, rows)).await?;
+        let statement = Statement::new(sql, arguments);
+        let found = statement.fetch(scope, self.target, rows).await?;
         let positions = found.iter().map(|row| row.try_get::<i64, _>(0));
         positions
             .map(|position| {
-                let position = position.map_err(|error| writing(error, 0, 0))?;
+                let position = position.map_err(|error| writing(error, 0))?;
                 Ok(usize::try_from(position)
                     .unwrap_or(usize::MAX)
                     .min(rows - 1))
@@ -66,10 +67,11 @@ impl<'a> Round<'a> {
         let mut left = rows;
         while !left.is_empty() {
             let (part, rest) = left.split_at(size(left.len(), self.target.columns.len()));
-            let sql = statement::insert(self.target, part.len());
+            let sql = insert(self.target, part.len());
             let columns = self.target.columns.len();
-            let arguments = statement::arguments(self.cells, columns, part.iter().copied())?;
-            self.execute(scope, sql, arguments, part).await?;
+            let arguments = arguments(self.cells, columns, part.iter().copied())?;
+            let statement = Statement::new(sql, arguments);
+            self.execute(scope, statement, part).await?;
             left = rest;
         }
         Ok(())
@@ -93,8 +95,8 @@ impl<'a> Round<'a> {
             });
             let keys = part.iter().flat_map(|row| self.key(*row));
             let arguments = bind(self.cells, changes.chain(keys))?;
-            let sql = self.update_text(part.len());
-            self.execute(scope, sql, arguments, part).await?;
+            let statement = Statement::new(self.update_text(part.len()), arguments);
+            self.execute(scope, statement, part).await?;
             left = rest;
         }
         Ok(())
@@ -111,7 +113,8 @@ impl<'a> Round<'a> {
         self.push_where(&mut sql, rows);
         let arguments = bind(self.cells, self.keys(rows))?;
         let all: Vec<_> = (0..rows).collect();
-        self.execute(scope, sql, arguments, &all).await
+        let statement = Statement::new(sql, arguments);
+        self.execute(scope, statement, &all).await
     }
 
     /// The rows that have one of the keys, with the position of the key as their last column.
@@ -127,7 +130,8 @@ impl<'a> Round<'a> {
         sql.push_str(" AS target");
         self.push_where(&mut sql, rows);
         let arguments = bind(self.cells, self.keys(rows).chain(self.keys(rows)))?;
-        fetch(scope, self.target, sql, arguments, (0, rows)).await
+        let statement = Statement::new(sql, arguments);
+        statement.fetch(scope, self.target, rows).await
     }
 
     fn update_text(&self, rows: usize) -> String {
@@ -153,16 +157,11 @@ impl<'a> Round<'a> {
     async fn execute(
         &self,
         scope: &mut Scope<'_, MySql>,
-        sql: String,
-        arguments: MySqlArguments,
+        statement: Statement,
         rows: &[usize],
     ) -> Result<(), Failed> {
-        prepare(scope, self.target, &sql).await?;
-        let outcome = sqlx::query_with(AssertSqlSafe(sql), arguments)
-            .execute(&mut *scope.connection)
-            .await;
-        outcome.map(drop).map_err(|error| {
-            let failed = writing(error, 0, rows.len());
+        let outcome = statement.execute(scope, self.target, rows.len()).await;
+        outcome.map(drop).map_err(|failed| {
             let index = |row: u64| usize::try_from(row).map_or(row, |row| rows[row] as u64);
             Failed {
                 at: failed.at.map(|at| rows[at]),

@@ -9,7 +9,7 @@ use crate::backend::{Scope, Target};
 use crate::error::BulkError;
 use crate::row::BulkRow;
 use perf_core::Dialect;
-use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySql, SqlSafeStr};
 use std::future::Future;
 use std::ops::Range;
@@ -26,12 +26,15 @@ const BYTES_PER_VALUE: usize = 4;
 
 /// What a statement is to do with its rows beside writing them.
 pub(super) trait Form: Send {
-    /// Writes a range of the rows in `cells`, or leaves no trace of it.
+    /// What stands behind the rows.
+    fn suffix(&self) -> String;
+
+    /// Runs the statement about a range of rows; if it fails, it leaves no trace.
     fn execute(
         &mut self,
         scope: &mut Scope<'_, MySql>,
         target: &Target<'_>,
-        cells: &MySqlCells,
+        statement: Statement,
         rows: Range<usize>,
     ) -> impl Future<Output = Result<(), Failed>> + Send;
 }
@@ -41,22 +44,72 @@ pub(super) trait Form: Send {
 pub(super) struct Plain;
 
 impl Form for Plain {
+    fn suffix(&self) -> String {
+        String::new()
+    }
+
     async fn execute(
         &mut self,
         scope: &mut Scope<'_, MySql>,
         target: &Target<'_>,
-        cells: &MySqlCells,
+        statement: Statement,
         rows: Range<usize>,
     ) -> Result<(), Failed> {
-        let (first, size) = (rows.start, rows.len());
-        let sql = insert(target, size);
+        let done = statement.execute(scope, target, rows.len()).await;
+        done.map(drop).map_err(|failed| failed.offset(rows.start))
+    }
+}
+
+/// A statement with its arguments.
+#[derive(Debug)]
+pub(super) struct Statement {
+    sql: String,
+    arguments: MySqlArguments,
+}
+
+impl Statement {
+    pub(super) const fn new(sql: String, arguments: MySqlArguments) -> Self {
+        Self { sql, arguments }
+    }
+
+    /// `INSERT INTO … VALUES (…), …` of a range of the rows in `cells`, and a suffix.
+    pub(super) fn insert(
+        target: &Target<'_>,
+        suffix: &str,
+        cells: &MySqlCells,
+        rows: Range<usize>,
+    ) -> Result<Self, Failed> {
+        let sql = insert(target, rows.len()) + suffix;
         let arguments = arguments(cells, target.columns.len(), rows)?;
-        prepare(scope, target, &sql).await?;
-        sqlx::query_with(AssertSqlSafe(sql), arguments)
+        Ok(Self::new(sql, arguments))
+    }
+
+    /// Runs the statement, which concerns `rows` rows.
+    pub(super) async fn execute(
+        self,
+        scope: &mut Scope<'_, MySql>,
+        target: &Target<'_>,
+        rows: usize,
+    ) -> Result<MySqlQueryResult, Failed> {
+        prepare(scope, target, &self.sql).await?;
+        sqlx::query_with(AssertSqlSafe(self.sql), self.arguments)
             .execute(&mut *scope.connection)
             .await
-            .map(drop)
-            .map_err(|error| writing(error, first, size))
+            .map_err(|error| writing(error, rows))
+    }
+
+    /// As `execute`, for one that returns something.
+    pub(super) async fn fetch(
+        self,
+        scope: &mut Scope<'_, MySql>,
+        target: &Target<'_>,
+        rows: usize,
+    ) -> Result<Vec<MySqlRow>, Failed> {
+        prepare(scope, target, &self.sql).await?;
+        sqlx::query_with(AssertSqlSafe(self.sql), self.arguments)
+            .fetch_all(&mut *scope.connection)
+            .await
+            .map_err(|error| writing(error, rows))
     }
 }
 
@@ -70,13 +123,8 @@ pub(super) fn insert(target: &Target<'_>, rows: usize) -> String {
 
 /// Appends `(?, …), …`
 pub(super) fn push_marks(sql: &mut String, rows: usize, columns: usize) {
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            sql.push_str(if column == 0 { "?" } else { ", ?" });
-        }
-        sql.push(')');
-    }
+    let marks = format!("({})", vec!["?"; columns].join(", "));
+    sql.push_str(&vec![marks; rows].join(", "));
 }
 
 /// All values of some rows.
@@ -160,7 +208,7 @@ pub(super) fn size(left: usize, columns: usize) -> usize {
 ///
 /// Were it prepared at its execution and that dropped midway, the driver would take the answer to the one
 /// for that to the other. Prepared by itself, it is known when to give the connection up.
-pub(super) async fn prepare(
+async fn prepare(
     scope: &mut Scope<'_, MySql>,
     target: &Target<'_>,
     sql: &str,
@@ -176,21 +224,6 @@ pub(super) async fn prepare(
         )));
     }
     Ok(())
-}
-
-/// Prepares a statement that concerns `rows` rows from `first`, and fetches what it returns.
-pub(super) async fn fetch(
-    scope: &mut Scope<'_, MySql>,
-    target: &Target<'_>,
-    sql: String,
-    arguments: MySqlArguments,
-    (first, rows): (usize, usize),
-) -> Result<Vec<MySqlRow>, Failed> {
-    prepare(scope, target, &sql).await?;
-    sqlx::query_with(AssertSqlSafe(sql), arguments)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(|error| writing(error, first, rows))
 }
 
 #[cfg(test)]

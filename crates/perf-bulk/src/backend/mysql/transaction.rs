@@ -4,8 +4,11 @@
 //! one. Three moments need more:
 //!
 //! - **BEGIN, not yet answered.** sqlx thinks that nothing has begun and rolls nothing back. A ROLLBACK is
-//!   sent after it if its answer is there by then. If it is not, the connection cannot be helped: it
-//!   stays in an empty transaction. sqlx's own transactions have this moment too.
+//!   sent after it if its answer is there by then. If it is not, nothing can be sent, and the connection stays in the
+//!   transaction. Left in one that writes, it would swallow what it is told next. So the first BEGIN opens one that
+//!   only reads, and reads what is committed: every write is refused by name until some BEGIN, COMMIT or ROLLBACK ends
+//!   it. Once it is answered, sqlx rolls back what follows, and the first question to the server begins the
+//!   transaction that writes.
 //! - **RELEASE, not yet answered.** The savepoint may be gone, and a rollback to it would be an error. So
 //!   nothing is released: a second savepoint of the same name takes the first one's place.
 //! - **PREPARE, not yet answered.** Its answer is not among those that are counted. The server is told to end
@@ -14,7 +17,7 @@
 use super::failure::{database_error, database_failure, writing};
 use crate::backend::Scope;
 use crate::error::BulkError;
-use sqlx::{AssertSqlSafe, Database, Executor, MySql, MySqlConnection};
+use sqlx::{AssertSqlSafe, Database, Executor, MySql, MySqlConnection, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 use std::future::Future;
 use std::pin::pin;
@@ -24,11 +27,18 @@ type Depth = <MySql as Database>::TransactionManager;
 
 const END_CONNECTION: &str = "KILL CONNECTION_ID()";
 
+/// Begins the transaction that only reads. A session that is left in one cannot be told how the next one is to
+/// be; the COMMIT is what every BEGIN implies.
+const BEGIN_READING: &str =
+    "COMMIT; SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; START TRANSACTION";
+/// Begins the one that writes in its place.
+pub(super) const BEGIN_WRITING: &str = "START TRANSACTION; ";
+
 pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<Scope<'_, MySql>, BulkError> {
     if Depth::get_transaction_depth(connection) == 0 {
         // The scope is there first, so that it can be dropped before the answer has come.
         let mut scope = Scope::begun(connection);
-        Depth::begin(&mut scope, None)
+        Depth::begin(&mut scope, Some(BEGIN_READING.into_sql_str()))
             .await
             .map_err(database_failure)?;
         return Ok(scope);
@@ -36,7 +46,9 @@ pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<Scope<'_, 
     Depth::begin(connection, None)
         .await
         .map_err(database_failure)?;
-    Ok(Scope::begun(connection))
+    let mut scope = Scope::<MySql>::begun(connection);
+    scope.session.writes = true;
+    Ok(scope)
 }
 
 pub(super) async fn commit(mut scope: Scope<'_, MySql>) -> Result<(), BulkError> {
@@ -92,7 +104,7 @@ fn send(connection: &mut MySqlConnection, statement: &'static str) {
 /// An error that the server reports is an answer: nothing was committed. Anything else leaves it open.
 fn commit_error(error: sqlx::Error) -> BulkError {
     if database_error(&error).is_some() {
-        writing(error, 0, 0).error
+        writing(error, 0).error
     } else {
         BulkError::CommitUnknown {
             source: error.into(),

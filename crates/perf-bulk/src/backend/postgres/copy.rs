@@ -3,8 +3,17 @@
 //! One buffer is encoded, sent and encoded again: what the socket takes is on its way while the next rows
 //! are encoded. A second buffer, filled by another thread, was no faster: encoding is a twelfth of the work,
 //! the server does the rest. A COPY ends after 8 MiB, because the server reports a bad row at the end only.
+//!
+//! # The end of a COPY over TCP
+//!
+//! sqlx 0.9 leaves Nagle's algorithm on, and writes the rows and the word that they are all in two steps. The first
+//! ends in a segment that is not full. The second, five bytes, is held back until that is acknowledged, which the
+//! server puts off for 40 ms, since it expects to send an answer soon. What is not held back is a full segment;
+//! and for two of them, the server acknowledges at once. So before the last word as many empty messages are
+//! queued as fill the largest segment there is. The server reads them in a millisecond.
 
 use super::cells::PgCells;
+use super::describe::Transport;
 use super::encode;
 use super::failure::{Failed, writing};
 use crate::backend::sql::{push_list, push_table};
@@ -14,13 +23,19 @@ use crate::row::BulkRow;
 use perf_core::Dialect;
 use sqlx::postgres::{PgCopyIn, PgTypeInfo};
 use sqlx::{PgConnection, Postgres};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// How much is encoded before it is sent. The socket's buffer takes it while the server still works on what came before.
 const SEND_BYTES: usize = 64 << 10;
 /// Where one COPY ends and the next begins.
 const COPY_BYTES: usize = 8 << 20;
-/// What the last COPY at least carries, unless it is the only one: over TCP a small one would stall.
+/// What the last COPY at least carries, unless it is the only one: a smaller one is not worth its round trips.
 const LAST_COPY_BYTES: usize = 2 << 20;
+/// How many empty messages, of five bytes each, are more than a segment of TCP holds.
+const EMPTY_MESSAGES: usize = (64 << 10) / 5 + 1;
 /// The signature, no flags, no extension.
 const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
@@ -30,6 +45,7 @@ pub(super) async fn write<R: BulkRow<Postgres> + Sync>(
     scope: &mut Scope<'_, Postgres>,
     target: &Target<'_>,
     types: &[PgTypeInfo],
+    transport: Transport,
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<(), Failed> {
@@ -37,7 +53,7 @@ pub(super) async fn write<R: BulkRow<Postgres> + Sync>(
     let mut first = 0;
     while first < rows.len() {
         let rest = &rows[first..];
-        first += copy(scope.connection, target, &mut cells, rest, meter)
+        first += copy(scope.connection, target, &mut cells, transport, rest, meter)
             .await
             .map_err(|failed| failed.offset(first))?;
     }
@@ -49,6 +65,7 @@ async fn copy<R: BulkRow<Postgres> + Sync>(
     connection: &mut PgConnection,
     target: &Target<'_>,
     cells: &mut PgCells,
+    transport: Transport,
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<usize, Failed> {
@@ -75,6 +92,9 @@ async fn copy<R: BulkRow<Postgres> + Sync>(
         meter.advance((end - sent) as u64, cells.value_bytes());
         cells.clear();
         sent = end;
+    }
+    if transport == Transport::Tcp {
+        copy.pad().await.map_err(failed)?;
     }
     copy.finish().await.map_err(failed)?;
     Ok(sent)
@@ -112,6 +132,16 @@ impl Unfinished<'_> {
         }
     }
 
+    /// Queues empty messages: sqlx begins a message, finds nothing to fill it with, and sends it with the next.
+    async fn pad(&mut self) -> Result<(), sqlx::Error> {
+        if let Some(copy) = &mut self.0 {
+            for _ in 0..EMPTY_MESSAGES {
+                copy.read_from(Nothing).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn finish(mut self) -> Result<(), sqlx::Error> {
         match self.0.take() {
             Some(copy) => copy.finish().await.map(drop),
@@ -130,6 +160,19 @@ impl Unfinished<'_> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         std::mem::forget(self.0.take());
+    }
+}
+
+/// The end of an input. tokio's own would yield every now and then.
+struct Nothing;
+
+impl AsyncRead for Nothing {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        _buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

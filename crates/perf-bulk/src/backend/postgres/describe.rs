@@ -10,13 +10,20 @@ use sqlx::{
 };
 use std::sync::Arc;
 
+/// How the server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Unix,
+    Tcp,
+}
+
 /// What a transaction has found out about its table. It holds to the transaction's end, because having
 /// read the table locks its definition.
 #[derive(Debug)]
 pub(super) struct Known {
     select: String,
     types: Arc<[PgTypeInfo]>,
-    over_tcp: bool,
+    transport: Transport,
 }
 
 /// The columns' types. The driver remembers them: only the first call on a connection costs a round trip.
@@ -36,19 +43,18 @@ pub(super) async fn columns(
     Ok(columns.map(|column| column.type_info().clone()).collect())
 }
 
-/// The columns' types as they are now, and whether the connection is a TCP one. One round trip for a
-/// transaction.
+/// The columns' types as they are now, and how the server is reached. One round trip for a transaction.
 pub(super) async fn columns_and_transport(
     scope: &mut Scope<'_, Postgres>,
     target: &Target<'_>,
-) -> Result<(Arc<[PgTypeInfo]>, bool), Failed> {
+) -> Result<(Arc<[PgTypeInfo]>, Transport), Failed> {
     let select = select(target);
     let known = scope.session.known.take();
     let known = match known.filter(|known| known.select == select) {
         Some(known) => known,
         None => ask(scope, target, select).await?,
     };
-    let answer = (Arc::clone(&known.types), known.over_tcp);
+    let answer = (Arc::clone(&known.types), known.transport);
     scope.session.known = Some(known);
     Ok(answer)
 }
@@ -73,13 +79,17 @@ async fn ask(
             return Err(Failed::fatal(describe_error(error, target)));
         }
     };
-    let over_tcp = row
+    let is_tcp: bool = row
         .try_get(0)
         .map_err(|error| Failed::fatal(describe_error(error, target)))?;
+    let transport = match is_tcp {
+        true => Transport::Tcp,
+        false => Transport::Unix,
+    };
     Ok(Known {
         select,
         types: types(&row),
-        over_tcp,
+        transport,
     })
 }
 

@@ -4,6 +4,7 @@
 //! key. `xmax` is 0 in a row that is new. Many rows are copied into a temporary table first: making it
 //! costs some milliseconds, which a few thousand rows pay for.
 
+use super::describe::Transport;
 use super::failure::{Failed, writing};
 use super::input::{Bound, Form, ORDINAL};
 use super::way::{self, Way};
@@ -30,7 +31,9 @@ pub(super) async fn write<R: BulkRow<Postgres> + Sync>(
 ) -> Result<Vec<Upserted>, Failed> {
     let (types, way) = way::of_upsert(scope, target, rows).await?;
     match way {
-        Way::Copy => staged(scope, target, conflict, &types, rows, meter).await,
+        Way::Copy(transport) => {
+            staged(scope, target, conflict, &types, transport, rows, meter).await
+        }
         Way::Statements(form) => {
             by_statements(scope, target, conflict, &types, form, rows, meter).await
         }
@@ -71,6 +74,7 @@ async fn staged<R: BulkRow<Postgres> + Sync>(
     target: &Target<'_>,
     conflict: &Conflict,
     types: &[PgTypeInfo],
+    transport: Transport,
     rows: &[R],
     meter: &mut Meter<'_>,
 ) -> Result<Vec<Upserted>, Failed> {
@@ -88,7 +92,8 @@ async fn staged<R: BulkRow<Postgres> + Sync>(
     };
     let ordinal = [<i64 as Type<Postgres>>::type_info()];
     let types = [&ordinal[..], types].concat();
-    copy::write(scope, &stage, &types, &numbered::number(rows, 1..), meter).await?;
+    let rows = numbered::number(rows, 1..);
+    copy::write(scope, &stage, &types, transport, &rows, meter).await?;
     let sql = AssertSqlSafe(statement(target, conflict, &format!("{STAGE} AS input")));
     let written: Vec<Option<bool>> = sqlx::query_scalar(sql)
         .fetch_all(&mut *scope.connection)

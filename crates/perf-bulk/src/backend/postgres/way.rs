@@ -1,12 +1,12 @@
 //! Which way rows go.
 //!
-//! COPY wins from some ten rows on where the server is near. What keeps it from being the only way is
-//! sqlx 0.9, which leaves Nagle's algorithm on: over TCP, a COPY that fits into the socket's buffer waits
-//! 40 ms for the server's delayed acknowledgement. So the transport is asked for, in the same round
-//! trip that reads the columns' types, and over TCP less than 1 MiB goes by statements. So does everything
-//! inside a caller's transaction, for a reason that the module `transaction` gives.
+//! COPY wins from some ten rows on where the server is near and a Unix socket leads there. Over TCP its end
+//! costs more, as the module `copy` says, so there less than 128 KiB goes by statements. The transport is asked
+//! for in the same round trip that reads the columns' types. Inside a caller's transaction everything goes
+//! by statements, for a reason that the module `transaction` gives.
 
 use super::cells::PgCells;
+use super::describe::Transport;
 use super::failure::Failed;
 use super::input::{Form, can_unnest};
 use super::{describe, encode, transaction};
@@ -23,12 +23,12 @@ const COPY_FROM_VALUES: usize = 400;
 const UNNEST_FROM_ROWS: usize = 24;
 /// From this many rows on, a temporary table pays for its making.
 const STAGE_FROM_ROWS: usize = 4_000;
-/// What a COPY over TCP must at least carry to be free of the wait.
-const COPY_OVER_TCP_BYTES: usize = 1 << 20;
+/// What a COPY over TCP must at least carry to be worth its end.
+const COPY_OVER_TCP_BYTES: usize = 128 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    Copy,
+    Copy(Transport),
     Statements(Form),
 }
 
@@ -69,14 +69,13 @@ async fn choose<R: BulkRow<Postgres> + Sync>(
         let way = Way::Statements(form(target.strategy, rows.len(), &types));
         return Ok((types, way));
     }
-    let (types, over_tcp) = describe::columns_and_transport(scope, target).await?;
-    let stalls = target.strategy == Strategy::Auto
-        && over_tcp
+    let (types, transport) = describe::columns_and_transport(scope, target).await?;
+    let is_too_little = target.strategy == Strategy::Auto
+        && transport == Transport::Tcp
         && !exceeds(rows, target, &types, COPY_OVER_TCP_BYTES)?;
-    let way = if stalls {
-        Way::Statements(form(Strategy::Auto, rows.len(), &types))
-    } else {
-        Way::Copy
+    let way = match is_too_little {
+        true => Way::Statements(form(Strategy::Auto, rows.len(), &types)),
+        false => Way::Copy(transport),
     };
     Ok((types, way))
 }

@@ -109,7 +109,7 @@ impl PostgresTasks {
     ) -> Result<(), TaskError> {
         let settlement = job.success(output)?;
         let report = Report::of(&settlement);
-        let done = query(AssertSqlSafe(self.shared.text.acknowledge.as_str()))
+        let done = query(AssertSqlSafe(self.shared.text.common.acknowledge.as_str()))
             .bind(uuid(settlement.lease.id))
             .bind(settlement.lease.token)
             .bind(report.note)
@@ -215,7 +215,7 @@ impl QueueBackend for PostgresTasks {
     }
 
     async fn find(&self, queue: &str, id: TaskId) -> Result<Option<TaskRecord>, TaskError> {
-        let query = query_as(AssertSqlSafe(self.shared.text.find.as_str()))
+        let query = query_as(AssertSqlSafe(self.shared.text.common.find.as_str()))
             .bind(queue)
             .bind(uuid(id));
         let row = query.fetch_optional(&self.shared.pool).await;
@@ -223,17 +223,20 @@ impl QueueBackend for PostgresTasks {
     }
 
     async fn cancel(&self, queue: &str, id: TaskId, now: SystemTime) -> Result<bool, TaskError> {
-        self.change(&self.shared.text.cancel, queue, id, now).await
+        self.change(&self.shared.text.common.cancel, queue, id, now)
+            .await
     }
 
     async fn revive(&self, queue: &str, id: TaskId, now: SystemTime) -> Result<bool, TaskError> {
-        let revived = self.change(&self.shared.text.revive, queue, id, now).await;
+        let revived = self
+            .change(&self.shared.text.common.revive, queue, id, now)
+            .await;
         self.shared.bell.ring();
         revived
     }
 
     async fn dead(&self, queue: &str, limit: usize) -> Result<Vec<TaskId>, TaskError> {
-        let query = query_scalar(AssertSqlSafe(self.shared.text.dead.as_str()))
+        let query = query_scalar(AssertSqlSafe(self.shared.text.common.dead.as_str()))
             .bind(queue)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let ids: Vec<Uuid> = query.fetch_all(&self.shared.pool).await.map_err(failed)?;
@@ -241,7 +244,7 @@ impl QueueBackend for PostgresTasks {
     }
 
     async fn counts(&self, queue: &str) -> Result<Counts, TaskError> {
-        let query = query_as(AssertSqlSafe(self.shared.text.counts.as_str())).bind(queue);
+        let query = query_as(AssertSqlSafe(self.shared.text.common.counts.as_str())).bind(queue);
         let rows: Vec<(i16, i64)> = query.fetch_all(&self.shared.pool).await.map_err(failed)?;
         let mut counts = Counts::default();
         for (state, number) in rows {
@@ -251,7 +254,7 @@ impl QueueBackend for PostgresTasks {
     }
 
     async fn purge(&self, queue: &str, finished: SystemTime) -> Result<u64, TaskError> {
-        let query = query(AssertSqlSafe(self.shared.text.purge.as_str()))
+        let query = query(AssertSqlSafe(self.shared.text.common.purge.as_str()))
             .bind(queue)
             .bind(to_micros(finished));
         let purged = query.execute(&self.shared.pool).await.map_err(failed)?;

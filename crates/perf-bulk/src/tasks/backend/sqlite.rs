@@ -111,7 +111,7 @@ impl SqliteTasks {
     ) -> Result<(), TaskError> {
         let settlement = job.success(output)?;
         let report = Report::of(&settlement);
-        let done = query(AssertSqlSafe(self.shared.text.acknowledge.as_str()))
+        let done = query(AssertSqlSafe(self.shared.text.common.acknowledge.as_str()))
             .bind(settlement.lease.id.to_string())
             .bind(settlement.lease.token)
             .bind(report.note)
@@ -223,7 +223,7 @@ impl QueueBackend for SqliteTasks {
     }
 
     async fn find(&self, queue: &str, id: TaskId) -> Result<Option<TaskRecord>, TaskError> {
-        let query = query_as(AssertSqlSafe(self.shared.text.find.as_str()))
+        let query = query_as(AssertSqlSafe(self.shared.text.common.find.as_str()))
             .bind(queue)
             .bind(id.to_string());
         let row = query.fetch_optional(&self.shared.pool).await;
@@ -232,18 +232,18 @@ impl QueueBackend for SqliteTasks {
 
     async fn cancel(&self, queue: &str, id: TaskId, now: SystemTime) -> Result<bool, TaskError> {
         let bind = [Bind::Text(queue), Bind::Id(id), Bind::Time(now)];
-        Ok(self.change(&self.shared.text.cancel, &bind).await? > 0)
+        Ok(self.change(&self.shared.text.common.cancel, &bind).await? > 0)
     }
 
     async fn revive(&self, queue: &str, id: TaskId, now: SystemTime) -> Result<bool, TaskError> {
         let bind = [Bind::Text(queue), Bind::Id(id), Bind::Time(now)];
-        let revived = self.change(&self.shared.text.revive, &bind).await? > 0;
+        let revived = self.change(&self.shared.text.common.revive, &bind).await? > 0;
         self.shared.arrivals.send_replace(());
         Ok(revived)
     }
 
     async fn dead(&self, queue: &str, limit: usize) -> Result<Vec<TaskId>, TaskError> {
-        let query = query_scalar(AssertSqlSafe(self.shared.text.dead.as_str()))
+        let query = query_scalar(AssertSqlSafe(self.shared.text.common.dead.as_str()))
             .bind(queue)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let ids: Vec<String> = query.fetch_all(&self.shared.pool).await.map_err(failed)?;
@@ -251,7 +251,7 @@ impl QueueBackend for SqliteTasks {
     }
 
     async fn counts(&self, queue: &str) -> Result<Counts, TaskError> {
-        let query = query_as(AssertSqlSafe(self.shared.text.counts.as_str())).bind(queue);
+        let query = query_as(AssertSqlSafe(self.shared.text.common.counts.as_str())).bind(queue);
         let rows: Vec<(i16, i64)> = query.fetch_all(&self.shared.pool).await.map_err(failed)?;
         let mut counts = Counts::default();
         for (state, number) in rows {
@@ -262,7 +262,7 @@ impl QueueBackend for SqliteTasks {
 
     async fn purge(&self, queue: &str, finished: SystemTime) -> Result<u64, TaskError> {
         let bind = [Bind::Text(queue), Bind::Time(finished)];
-        self.change(&self.shared.text.purge, &bind).await
+        self.change(&self.shared.text.common.purge, &bind).await
     }
 
     fn arrivals(&self) -> watch::Receiver<()> {

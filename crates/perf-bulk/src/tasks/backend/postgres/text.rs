@@ -1,8 +1,8 @@
 //! The statements.
 
+use super::super::sql::{Common, indexes};
 use crate::table::quoted;
 use perf_core::Dialect;
-use std::fmt::Write as _;
 
 /// Every statement on one table.
 #[derive(Debug)]
@@ -11,15 +11,9 @@ pub(super) struct Text {
     pub(super) create: String,
     pub(super) enqueue: String,
     pub(super) by_key: String,
-    pub(super) acknowledge: String,
     pub(super) promote: String,
     pub(super) renew: String,
-    pub(super) find: String,
-    pub(super) cancel: String,
-    pub(super) revive: String,
-    pub(super) dead: String,
-    pub(super) counts: String,
-    pub(super) purge: String,
+    pub(super) common: Common,
 }
 
 impl Text {
@@ -30,28 +24,9 @@ impl Text {
             create: create(name, &table),
             enqueue: fill(ENQUEUE),
             by_key: fill("SELECT key, id FROM {table} WHERE queue = $1 AND key = ANY($2)"),
-            acknowledge: fill(ACKNOWLEDGE),
             promote: fill(PROMOTE),
             renew: fill(RENEW),
-            find: fill(
-                "SELECT name, state, attempts, output, error FROM {table} WHERE queue = $1 AND id = $2",
-            ),
-            cancel: fill(
-                "UPDATE {table} SET state = 5, finished_at = $3 \
-                 WHERE queue = $1 AND id = $2 AND state < 3",
-            ),
-            revive: fill(
-                "UPDATE {table} SET state = 1, attempts = 0, run_at = $3, finished_at = NULL \
-                 WHERE queue = $1 AND id = $2 AND state = 4",
-            ),
-            dead: fill(
-                "SELECT id FROM {table} WHERE queue = $1 AND state = 4 \
-                 ORDER BY finished_at, id LIMIT $2",
-            ),
-            counts: fill("SELECT state, count(*) FROM {table} WHERE queue = $1 GROUP BY state"),
-            purge: fill(
-                "DELETE FROM {table} WHERE queue = $1 AND state IN (3, 5) AND finished_at < $2",
-            ),
+            common: Common::new(&table),
             table,
         }
     }
@@ -66,36 +41,9 @@ impl Text {
 }
 
 fn create(name: &str, table: &str) -> String {
-    let schema_and_name: Vec<_> = name.rsplitn(2, '.').collect();
-    let index = |suffix: &str| {
-        let mut index = String::new();
-        Dialect::Postgres.push_identifier(&mut index, &format!("{}_{suffix}", schema_and_name[0]));
-        index
-    };
-    let mut sql = CREATE.replace("{table}", table);
-    let indexes = [
-        (
-            "waiting",
-            "(queue, priority DESC, run_at, id) WHERE state = 1",
-        ),
-        ("scheduled", "(queue, run_at) WHERE state = 0"),
-        ("leased", "(queue, lease_until) WHERE state = 2"),
-        ("finished", "(queue, finished_at) WHERE state >= 3"),
-    ];
-    for (suffix, columns) in indexes {
-        let index = index(suffix);
-        let _infallible = write!(
-            sql,
-            "CREATE INDEX IF NOT EXISTS {index} ON {table} {columns}; "
-        );
-    }
-    let index = index("key");
-    let _infallible = write!(
-        sql,
-        "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} (queue, key) WHERE key IS NOT NULL; \
-         COMMIT;"
-    );
-    sql
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let indexes = indexes(Dialect::Postgres, name, table);
+    format!("{}{indexes}COMMIT;", CREATE.replace("{table}", table))
 }
 
 /// IF NOT EXISTS does not keep two creators apart, so the first statement does.
@@ -168,9 +116,6 @@ const EXCHANGE: &str = "WITH report AS MATERIALIZED ( \
     UNION ALL \
     SELECT id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM report \
       WHERE id NOT IN (SELECT id FROM settled UNION ALL SELECT id FROM forgotten)";
-
-const ACKNOWLEDGE: &str = "UPDATE {table} SET state = 3, output = $3, error = NULL, finished_at = $4 \
-    WHERE id = $1 AND token = $2 AND state = 2";
 
 /// Rows that a handler's own transaction holds are skipped: it is about to settle them.
 const PROMOTE: &str = "WITH due AS ( \

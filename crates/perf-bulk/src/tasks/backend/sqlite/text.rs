@@ -1,8 +1,8 @@
 //! The statements.
 
+use super::super::sql::{Common, indexes};
 use crate::table::quoted;
 use perf_core::Dialect;
-use std::fmt::Write as _;
 
 /// Every statement on one table.
 #[derive(Debug)]
@@ -14,17 +14,11 @@ pub(super) struct Text {
     pub(super) forget: String,
     pub(super) settle: String,
     pub(super) claim: String,
-    pub(super) acknowledge: String,
     pub(super) due: String,
     pub(super) expired: String,
     pub(super) next: String,
     pub(super) renew: String,
-    pub(super) find: String,
-    pub(super) cancel: String,
-    pub(super) revive: String,
-    pub(super) dead: String,
-    pub(super) counts: String,
-    pub(super) purge: String,
+    pub(super) common: Common,
 }
 
 impl Text {
@@ -39,7 +33,6 @@ impl Text {
             forget: fill(FORGET),
             settle: fill(SETTLE),
             claim: fill(CLAIM),
-            acknowledge: fill(ACKNOWLEDGE),
             due: fill("UPDATE {table} SET state = 1 WHERE queue = ? AND state = 0 AND run_at <= ?"),
             expired: fill(
                 "UPDATE {table} SET state = 1 WHERE queue = ? AND state = 2 AND lease_until <= ?",
@@ -49,51 +42,13 @@ impl Text {
                    (SELECT min(lease_until) FROM {table} WHERE queue = ?1 AND state = 2)",
             ),
             renew: fill(RENEW),
-            find: fill(
-                "SELECT name, state, attempts, output, error FROM {table} WHERE queue = ? AND id = ?",
-            ),
-            cancel: fill(
-                "UPDATE {table} SET state = 5, finished_at = ?3 \
-                 WHERE queue = ?1 AND id = ?2 AND state < 3",
-            ),
-            revive: fill(
-                "UPDATE {table} SET state = 1, attempts = 0, run_at = ?3, finished_at = NULL \
-                 WHERE queue = ?1 AND id = ?2 AND state = 4",
-            ),
-            dead: fill(
-                "SELECT id FROM {table} WHERE queue = ? AND state = 4 \
-                 ORDER BY finished_at, id LIMIT ?",
-            ),
-            counts: fill("SELECT state, count(*) FROM {table} WHERE queue = ? GROUP BY state"),
-            purge: fill(
-                "DELETE FROM {table} WHERE queue = ? AND state IN (3, 5) AND finished_at < ?",
-            ),
+            common: Common::new(&table),
         }
     }
 }
 
 fn create(name: &str, table: &str) -> String {
-    let mut sql = CREATE.replace("{table}", table);
-    let indexes = [
-        (
-            "",
-            "waiting",
-            "(queue, priority DESC, run_at, id) WHERE state = 1",
-        ),
-        ("", "scheduled", "(queue, run_at) WHERE state = 0"),
-        ("", "leased", "(queue, lease_until) WHERE state = 2"),
-        ("", "finished", "(queue, finished_at) WHERE state >= 3"),
-        ("UNIQUE", "key", "(queue, key) WHERE key IS NOT NULL"),
-    ];
-    for (unique, suffix, columns) in indexes {
-        let mut index = String::new();
-        Dialect::Sqlite.push_identifier(&mut index, &format!("{name}_{suffix}"));
-        let _infallible = write!(
-            sql,
-            "CREATE {unique} INDEX IF NOT EXISTS {index} ON {table} {columns}; "
-        );
-    }
-    sql
+    CREATE.replace("{table}", table) + &indexes(Dialect::Sqlite, name, table)
 }
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS {table} ( \
@@ -145,9 +100,6 @@ const CLAIM: &str = "UPDATE {table} SET \
     WHERE id IN (SELECT id FROM {table} WHERE queue = ?1 AND state = 1 \
       ORDER BY priority DESC, run_at, id LIMIT ?2) \
     RETURNING id, token, name, args, attempts, max_attempts, time_limit, run_at, priority";
-
-const ACKNOWLEDGE: &str = "UPDATE {table} SET state = 3, output = ?3, error = NULL, finished_at = ?4 \
-    WHERE id = ?1 AND token = ?2 AND state = 2";
 
 /// Leases come as a JSON array of [id, token].
 const RENEW: &str = "UPDATE {table} SET lease_until = ?2 WHERE state = 2 AND (id, token) IN ( \

@@ -1,7 +1,7 @@
 use super::{AIRLINE, Case, FLIGHTS, PLANE, SEATS};
 
 /// What repeats for a reason.
-pub(super) const NEGATIVE: [Case; 30] = [
+pub(super) const NEGATIVE: [Case; 44] = [
     ("one list", |r| _ = r.query(FLIGHTS, 100), &[]),
     (
         "a list and one lookup of all its keys",
@@ -36,19 +36,17 @@ pub(super) const NEGATIVE: [Case; 30] = [
     (
         "as many batches as rows",
         |r| {
-            r.query(FLIGHTS, 10).times(10, |r, _| {
-                _ = r.query("SELECT number FROM seats WHERE row IN ($1, $2, $3)", 500)
-            });
+            _ = r.for_each(
+                10,
+                "SELECT number FROM seats WHERE row IN ($1, $2, $3)",
+                500,
+            )
         },
         &[],
     ),
     (
         "keys in batches of an array",
-        |r| {
-            r.query(FLIGHTS, 10).times(10, |r, _| {
-                _ = r.query("SELECT model FROM planes WHERE tailnum = ANY($1)", 500)
-            });
-        },
+        |r| _ = r.for_each(10, "SELECT model FROM planes WHERE tailnum = ANY($1)", 500),
         &[],
     ),
     (
@@ -165,11 +163,7 @@ pub(super) const NEGATIVE: [Case; 30] = [
     ),
     (
         "the same settings read over and over",
-        |r| {
-            r.query(FLIGHTS, 30).times(30, |r, _| {
-                _ = r.query("SELECT name, value FROM settings", 12)
-            });
-        },
+        |r| _ = r.for_each(30, "SELECT name, value FROM settings", 12),
         &[],
     ),
     (
@@ -183,20 +177,12 @@ pub(super) const NEGATIVE: [Case; 30] = [
     ),
     (
         "a write for each row",
-        |r| {
-            r.query(FLIGHTS, 30).times(30, |r, _| {
-                _ = r.query("UPDATE flights SET delay = $1 WHERE id = $2", 0)
-            });
-        },
+        |r| _ = r.for_each(30, "UPDATE flights SET delay = $1 WHERE id = $2", 0),
         &[],
     ),
     (
         "an insert for each row",
-        |r| {
-            r.query(FLIGHTS, 30).times(30, |r, _| {
-                _ = r.query("INSERT INTO log (flight) VALUES ($1)", 0)
-            });
-        },
+        |r| _ = r.for_each(30, "INSERT INTO log (flight) VALUES ($1)", 0),
         &[],
     ),
     (
@@ -252,6 +238,144 @@ pub(super) const NEGATIVE: [Case; 30] = [
                 .query(SEATS, 180)
                 .query("COMMIT", 0);
         },
+        &[],
+    ),
+    (
+        "one setting read for each row",
+        |r| _ = r.for_each(30, "SELECT value FROM settings WHERE name = 'theme'", 1),
+        &[],
+    ),
+    (
+        "a filter that a builder left empty",
+        |r| _ = r.for_each(30, "SELECT name, value FROM settings WHERE 1 = 1", 12),
+        &[],
+    ),
+    (
+        "what has come since, of one stream",
+        |r| {
+            _ = r.for_each(
+                30,
+                "SELECT id FROM events WHERE stream = 'orders' AND id > $1",
+                4,
+            )
+        },
+        &[],
+    ),
+    (
+        "pages by a row of keys",
+        |r| {
+            r.query("SELECT id FROM airports", 20).times(20, |r, _| {
+                _ = r.query(
+                    "SELECT id FROM flights WHERE origin = $1 AND (delay, id) > ($2, $3) ORDER BY id LIMIT $4",
+                    50,
+                )
+            });
+        },
+        &[],
+    ),
+    (
+        "pages from a row of keys on",
+        |r| {
+            r.query("SELECT id FROM airports", 20).times(20, |r, _| {
+                _ = r.query(
+                    "SELECT id FROM flights WHERE origin = $1 AND (delay, id) >= ($2, $3) ORDER BY id LIMIT $4",
+                    50,
+                )
+            });
+        },
+        &[],
+    ),
+    (
+        "pages of what is due by now",
+        |r| {
+            r.query("SELECT id FROM airports", 20).times(20, |r, _| {
+                _ = r.query(
+                    "SELECT id FROM jobs WHERE state = $1 AND due < now() ORDER BY due LIMIT 100",
+                    100,
+                )
+            });
+        },
+        &[],
+    ),
+    (
+        "a queue that is drained by its state",
+        |r| {
+            _ = r.for_each(
+                30,
+                "SELECT id FROM queue WHERE state = $1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+                1,
+            )
+        },
+        &[],
+    ),
+    (
+        "batches of keys of two columns",
+        |r| {
+            _ = r.for_each(
+                10,
+                "SELECT w FROM weather WHERE (origin, hour) IN (($1, $2), ($3, $4))",
+                2,
+            )
+        },
+        &[],
+    ),
+    (
+        "batches written into the text",
+        |r| {
+            r.query(FLIGHTS, 10).times(10, |r, index| {
+                let (a, b) = (2 * index, 2 * index + 1);
+                let sql = format!("SELECT model FROM planes WHERE tailnum IN ('N{a}', 'N{b}')");
+                r.query(&sql, 2);
+            });
+        },
+        &[],
+    ),
+    (
+        "lookups, two at a time",
+        |r| {
+            r.query(FLIGHTS, 40);
+            let start = r.now;
+            (0..20).for_each(|index| {
+                r.at(start + 1_000 * index, PLANE, 1, 980);
+                r.at(start + 1_000 * index + 450, PLANE, 1, 990);
+            });
+        },
+        &[],
+    ),
+    (
+        "the user, asked for by each part of a page",
+        |r| {
+            r.query(FLIGHTS, 6).times(6, |r, index| {
+                let part = format!("SELECT title FROM part{index} WHERE place = $1");
+                r.query("SELECT role FROM users WHERE id = $1", 1)
+                    .query(&part, 3);
+            });
+        },
+        &[],
+    ),
+    (
+        "polling a job at short intervals",
+        |r| {
+            r.times(60, |r, _| {
+                _ = r
+                    .slow("SELECT state FROM jobs WHERE id = $1", 1, 2_000)
+                    .wait(5_000)
+            });
+        },
+        &[],
+    ),
+    (
+        "attempts that fail, after a list of as many rows",
+        |r| {
+            r.query(FLIGHTS, 8)
+                .times(7, |r, _| _ = r.failing(PLANE))
+                .query(PLANE, 1);
+        },
+        &[],
+    ),
+    (
+        "a connection asked whether it lives",
+        |r| _ = r.for_each(30, "SELECT 1", 1),
         &[],
     ),
 ];

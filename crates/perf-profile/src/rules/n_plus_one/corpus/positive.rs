@@ -1,13 +1,10 @@
 use super::{AIRLINE, Case, FLIGHTS, PLANE, SEATS};
 
 /// Each with the statements to be found, in the order of their first execution.
-pub(super) const POSITIVE: [Case; 28] = [
+pub(super) const POSITIVE: [Case; 42] = [
     (
         "a list and a lookup for each row",
-        |r| {
-            r.query(FLIGHTS, 100)
-                .times(100, |r, _| _ = r.query(PLANE, 1));
-        },
+        |r| _ = r.for_each(100, PLANE, 1),
         &[PLANE],
     ),
     (
@@ -29,19 +26,12 @@ pub(super) const POSITIVE: [Case; 28] = [
     ),
     (
         "children of each row",
-        |r| {
-            r.query(FLIGHTS, 20)
-                .times(20, |r, _| _ = r.query(SEATS, 180));
-        },
+        |r| _ = r.for_each(20, SEATS, 180),
         &[SEATS],
     ),
     (
         "a count for each row",
-        |r| {
-            r.query(FLIGHTS, 20).times(20, |r, _| {
-                _ = r.query("SELECT count(*) FROM seats WHERE flight_id = $1", 1)
-            });
-        },
+        |r| _ = r.for_each(20, "SELECT count(*) FROM seats WHERE flight_id = $1", 1),
         &["SELECT count(*) FROM seats WHERE flight_id = $1"],
     ),
     (
@@ -119,22 +109,17 @@ pub(super) const POSITIVE: [Case; 28] = [
     ),
     (
         "a list of one key at a time",
-        |r| {
-            r.query(FLIGHTS, 30).times(30, |r, _| {
-                _ = r.query("SELECT model FROM planes WHERE tailnum IN ($1)", 1)
-            });
-        },
+        |r| _ = r.for_each(30, "SELECT model FROM planes WHERE tailnum IN ($1)", 1),
         &["SELECT model FROM planes WHERE tailnum IN ($1)"],
     ),
     (
         "the newest few of each row",
         |r| {
-            r.query(FLIGHTS, 25).times(25, |r, _| {
-                _ = r.query(
-                    "SELECT t FROM events WHERE flight_id = $1 ORDER BY t DESC LIMIT 3",
-                    3,
-                )
-            });
+            _ = r.for_each(
+                25,
+                "SELECT t FROM events WHERE flight_id = $1 ORDER BY t DESC LIMIT 3",
+                3,
+            )
         },
         &["SELECT t FROM events WHERE flight_id = $1 ORDER BY t DESC LIMIT 3"],
     ),
@@ -151,9 +136,11 @@ pub(super) const POSITIVE: [Case; 28] = [
     (
         "a key of two columns",
         |r| {
-            r.query(FLIGHTS, 25).times(25, |r, _| {
-                _ = r.query("SELECT w FROM weather WHERE origin = $1 AND hour = $2", 1)
-            });
+            _ = r.for_each(
+                25,
+                "SELECT w FROM weather WHERE origin = $1 AND hour = $2",
+                1,
+            )
         },
         &["SELECT w FROM weather WHERE origin = $1 AND hour = $2"],
     ),
@@ -171,9 +158,7 @@ pub(super) const POSITIVE: [Case; 28] = [
     ),
     (
         "just as often as reported",
-        |r| {
-            r.query(FLIGHTS, 5).times(5, |r, _| _ = r.query(PLANE, 1));
-        },
+        |r| _ = r.for_each(5, PLANE, 1),
         &[PLANE],
     ),
     (
@@ -249,10 +234,144 @@ pub(super) const POSITIVE: [Case; 28] = [
     (
         "a lookup by key within a range of time",
         |r| {
-            r.query(FLIGHTS, 30).times(30, |r, _| {
-                _ = r.query("SELECT sum(x) FROM fuel WHERE plane = $1 AND day > $2", 1)
-            });
+            _ = r.for_each(
+                30,
+                "SELECT sum(x) FROM fuel WHERE plane = $1 AND day > $2",
+                1,
+            )
         },
         &["SELECT sum(x) FROM fuel WHERE plane = $1 AND day > $2"],
+    ),
+    (
+        "the two ends of each row",
+        |r| {
+            let airport = "SELECT name FROM airports WHERE code = $1";
+            r.query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.query(airport, 1).query(airport, 1));
+        },
+        &["SELECT name FROM airports WHERE code = $1"],
+    ),
+    (
+        "the list is read again for each of three loops",
+        |r| {
+            r.query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.query(PLANE, 1))
+                .query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.query(AIRLINE, 1))
+                .query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.query(SEATS, 180));
+        },
+        &[PLANE, AIRLINE, SEATS],
+    ),
+    (
+        "the list was longer where it was read before",
+        |r| {
+            r.query(FLIGHTS, 500)
+                .query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.query(PLANE, 1));
+        },
+        &[PLANE],
+    ),
+    (
+        "two lists, each with the same lookup for each row",
+        |r| {
+            r.query(FLIGHTS, 20)
+                .times(20, |r, _| _ = r.query(PLANE, 1))
+                .query("SELECT tailnum FROM late WHERE day = $1", 30)
+                .times(30, |r, _| _ = r.query(PLANE, 1));
+        },
+        &[PLANE],
+    ),
+    (
+        "the list comes from a write",
+        |r| {
+            let taken = "UPDATE jobs SET state = $1 WHERE due < $2 RETURNING flight_id";
+            r.query(taken, 15).times(15, |r, _| _ = r.query(SEATS, 10));
+        },
+        &[SEATS],
+    ),
+    (
+        "the list comes from a cursor",
+        |r| {
+            r.query("FETCH 50 FROM late", 50)
+                .times(50, |r, _| _ = r.query(PLANE, 1));
+        },
+        &[PLANE],
+    ),
+    (
+        "what was looked up once is remembered, and the rest is slow",
+        |r| {
+            r.query(FLIGHTS, 100)
+                .times(30, |r, _| _ = r.slow(PLANE, 1, 3_000));
+        },
+        &[PLANE],
+    ),
+    (
+        "a few rows of a long list, slowly",
+        |r| {
+            r.query(FLIGHTS, 500)
+                .times(9, |r, _| _ = r.slow(PLANE, 1, 20_000));
+        },
+        &[PLANE],
+    ),
+    (
+        "a fixed list beside the key",
+        |r| {
+            _ = r.for_each(
+                25,
+                "SELECT number FROM seats WHERE flight_id = $1 AND class IN ('J', 'F')",
+                8,
+            )
+        },
+        &["SELECT number FROM seats WHERE flight_id = $1 AND class IN ('J', 'F')"],
+    ),
+    (
+        "what is left out beside the key",
+        |r| {
+            _ = r.for_each(
+                25,
+                "SELECT number FROM seats WHERE flight_id = $1 AND id NOT IN ($2, $3)",
+                8,
+            )
+        },
+        &["SELECT number FROM seats WHERE flight_id = $1 AND id NOT IN ($2, $3)"],
+    ),
+    (
+        "the latest before each row",
+        |r| {
+            _ = r.for_each(
+                25,
+                "SELECT w FROM weather WHERE origin = $1 AND hour <= $2 ORDER BY hour DESC LIMIT 1",
+                1,
+            )
+        },
+        &["SELECT w FROM weather WHERE origin = $1 AND hour <= $2 ORDER BY hour DESC LIMIT 1"],
+    ),
+    (
+        "the key within a function",
+        |r| _ = r.for_each(25, "SELECT model FROM planes WHERE tailnum = upper($1)", 1),
+        &["SELECT model FROM planes WHERE tailnum = upper($1)"],
+    ),
+    (
+        "a row as the key",
+        |r| {
+            _ = r.for_each(
+                25,
+                "SELECT w FROM weather WHERE (origin, hour) = ($1, $2)",
+                1,
+            )
+        },
+        &["SELECT w FROM weather WHERE (origin, hour) = ($1, $2)"],
+    ),
+    (
+        "each row locked by itself",
+        |r| {
+            r.query("BEGIN", 0).query(FLIGHTS, 25).times(25, |r, _| {
+                _ = r
+                    .query("SELECT delay FROM flights WHERE id = $1 FOR UPDATE", 1)
+                    .query("UPDATE flights SET delay = $1 WHERE id = $2", 0)
+            });
+        },
+        &["SELECT delay FROM flights WHERE id = $1 FOR UPDATE"],
     ),
 ];

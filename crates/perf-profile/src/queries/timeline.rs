@@ -1,0 +1,156 @@
+//! Requests over time, in bounded memory.
+//!
+//! The span of time is cut into at most 60 slices. When it outgrows them, each two become one and
+//! a slice lasts twice as long, so that the whole life of a service is there, at a resolution of a
+//! hundredth or so.
+
+use super::Latency;
+use parking_lot::Mutex;
+use perf_core::{Moment, Summary};
+use std::time::Duration;
+
+const MAX_SLICES: usize = 60;
+/// How long the first slices are.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The requests that ended in one slice of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct RequestSlice {
+    /// Since the profiler was made.
+    pub start: Duration,
+    /// How long it is.
+    pub length: Duration,
+    /// Requests.
+    pub requests: u64,
+    /// Queries that they ran.
+    pub queries: u64,
+    /// Their latencies.
+    pub latency: Summary,
+}
+
+/// Where ended requests leave their figures by the time of their end.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    start: Moment,
+    slices: Mutex<Slices>,
+}
+
+#[derive(Debug)]
+struct Slices {
+    length: Duration,
+    slices: Vec<Slice>,
+}
+
+#[derive(Debug, Default)]
+struct Slice {
+    queries: u64,
+    latency: Latency,
+}
+
+impl Timeline {
+    pub(crate) const fn new(start: Moment) -> Self {
+        Self {
+            start,
+            slices: Mutex::new(Slices {
+                length: SHORTEST,
+                slices: Vec::new(),
+            }),
+        }
+    }
+
+    pub(super) fn record(&self, ended: Moment, latency: Duration, queries: u64) {
+        let mut slices = self.slices.lock();
+        let slice = slices.at(ended.since(self.start));
+        slice.queries += queries;
+        slice.latency.record(latency);
+    }
+
+    /// All slices until the last that has a request.
+    pub(crate) fn slices(&self) -> Vec<RequestSlice> {
+        let slices = self.slices.lock();
+        let numbered = (0_u32..).zip(&slices.slices);
+        let slice = |(number, slice): (u32, &Slice)| {
+            let latency = slice.latency.summary();
+            RequestSlice {
+                start: slices.length.saturating_mul(number),
+                length: slices.length,
+                requests: latency.count,
+                queries: slice.queries,
+                latency,
+            }
+        };
+        numbered.map(slice).collect()
+    }
+}
+
+impl Slices {
+    /// The slice that a time since the start falls into.
+    fn at(&mut self, time: Duration) -> &mut Slice {
+        while time.as_nanos() / self.length.as_nanos() >= MAX_SLICES as u128 {
+            self.halve();
+        }
+        let number = time.as_nanos() / self.length.as_nanos();
+        let number = usize::try_from(number).unwrap_or(MAX_SLICES - 1);
+        if self.slices.len() <= number {
+            self.slices.resize_with(number + 1, Slice::default);
+        }
+        &mut self.slices[number]
+    }
+
+    /// Makes one slice of each two.
+    fn halve(&mut self) {
+        self.length *= 2;
+        let mut slices = std::mem::take(&mut self.slices).into_iter();
+        while let Some(mut slice) = slices.next() {
+            if let Some(next) = slices.next() {
+                slice.queries += next.queries;
+                slice.latency.merge(&next.latency);
+            }
+            self.slices.push(slice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_request_is_in_the_slice_of_its_end(ends in vec(0_u64..40_000_000, 1..200)) {
+            let timeline = Timeline::new(Moment::from_nanos(7));
+            for end in &ends {
+                let ended = Moment::from_nanos(7 + end * 1_000_000);
+                timeline.record(ended, Duration::from_millis(3), 2);
+            }
+            let slices = timeline.slices();
+            prop_assert!(slices.len() <= MAX_SLICES);
+            let last = Duration::from_millis(ends.iter().copied().max().unwrap_or(0));
+            let length = slices[0].length;
+            // No coarser than it must be.
+            prop_assert!(length == SHORTEST || last >= length / 2 * 60);
+            for slice in slices {
+                let inside = |end: &&u64| {
+                    let end = Duration::from_millis(**end);
+                    slice.start <= end && end < slice.start + slice.length
+                };
+                let requests = ends.iter().filter(inside).count() as u64;
+                prop_assert_eq!((slice.requests, slice.queries), (requests, 2 * requests));
+                prop_assert_eq!(slice.length, length);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_time_has_a_slice() {
+        let timeline = Timeline::new(Moment::from_nanos(0));
+        timeline.record(Moment::from_nanos(u64::MAX), Duration::ZERO, 0);
+        assert_eq!(
+            timeline.slices().last().map(|slice| slice.requests),
+            Some(1)
+        );
+    }
+}

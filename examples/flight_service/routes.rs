@@ -1,0 +1,55 @@
+//! What clients may ask, and what stands before it.
+
+mod carriers;
+mod export;
+mod flights;
+mod imports;
+mod jobs;
+mod naive;
+
+use super::service::Service;
+use axum::Router;
+use axum::extract::MatchedPath;
+use axum::http::request::Parts;
+use axum::routing::{get, post, put};
+use perfkit::profile::TimingLayer;
+use std::sync::Arc;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+
+/// Smaller answers are not worth the work.
+const WORTH_COMPRESSING: u16 = 1_000;
+
+/// All routes: timed, limited and compressed.
+pub(crate) fn router(service: &Arc<Service>) -> Router {
+    let packed = NotForContentType::const_new("application/gzip");
+    let compression = CompressionLayer::new()
+        .gzip(true)
+        .compress_when(SizeAbove::new(WORTH_COMPRESSING).and(packed));
+    let routes = Router::new()
+        .route("/ping", get(async || "pong"))
+        .route("/flights", get(flights::list))
+        .route("/flights/{id}", get(flights::detail).patch(flights::change))
+        .route("/flights/{id}/gate", get(flights::gate))
+        .route("/carriers", get(carriers::figures))
+        .route("/export/flights.ndjson.gz", get(export::flights))
+        .route(
+            "/imports/{name}",
+            put(imports::write).get(imports::progress),
+        )
+        .route("/jobs", post(jobs::submit))
+        .route("/jobs/{id}", get(jobs::state))
+        .route("/naive/flights", get(naive::flights))
+        .route("/naive/carriers", get(naive::carriers))
+        .with_state(Arc::clone(service))
+        .layer(compression);
+    let timing = TimingLayer::new(&service.profiler).name_by(route);
+    service.limits.before(routes).layer(timing)
+}
+
+/// Requests are told apart by their route, not by what they fill in.
+fn route(request: &Parts) -> String {
+    let path = request.extensions.get::<MatchedPath>();
+    let path = path.map_or("elsewhere", MatchedPath::as_str);
+    format!("{} {path}", request.method)
+}
