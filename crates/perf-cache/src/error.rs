@@ -62,6 +62,18 @@ pub enum CacheError {
         /// What was asked for.
         event: String,
     },
+    /// Too many changes are pending in a [`WriteBehind`](crate::WriteBehind).
+    #[error("too many changes are pending")]
+    WriteQueueFull,
+    /// The journal failed. What was asked of it may or may not have happened.
+    #[error("the journal cannot be used")]
+    Journal {
+        /// Why it failed.
+        source: StoreError,
+    },
+    /// The journal holds what is no change of this cache.
+    #[error("a record of the journal is no change of this cache")]
+    StrangeRecord,
     /// [`Cache::close`](crate::Cache::close) was called.
     #[error("the cache is closed")]
     Closed,
@@ -75,8 +87,8 @@ impl CacheError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Far { source, .. } => source.is_transient(),
-            Self::FarTimeout { .. } => true,
+            Self::Far { source, .. } | Self::Journal { source } => source.is_transient(),
+            Self::FarTimeout { .. } | Self::WriteQueueFull => true,
             _ => false,
         }
     }

@@ -10,7 +10,7 @@
 //! the entry's stamp equals the sequence and nothing else is looked at. The alternative, an index from
 //! tags to keys, makes each store pay and each invalidation walk.
 //!
-//! Doubt is a word of its own beside the clear word: what was born before it may have been invalidated
+//! Doubt raises the same floor as a clear, and leaves the clear word where it is: what was born before it may have been invalidated
 //! by a message that did not arrive. It is not served as current, but it is still there to be
 //! confirmed, where a clear would have given it up.
 //!
@@ -62,8 +62,9 @@ impl Stamp {
 pub(crate) struct Fence {
     sequence: AtomicU64,
     cleared: AtomicU32,
-    /// What was born before this may have been invalidated unheard.
-    doubted: AtomicU32,
+    /// What was born before this was cleared, or may have been invalidated unheard. Never below `cleared`,
+    /// so a hit looks at this one alone.
+    floor: AtomicU32,
     /// Made when the first tag is invalidated: a cache without tags does not pay its 256 KiB.
     slots: OnceLock<Box<[AtomicU32; SLOTS]>>,
 }
@@ -85,7 +86,7 @@ impl Fence {
         Self {
             sequence: AtomicU64::new(sequence),
             cleared: AtomicU32::new(low(sequence)),
-            doubted: AtomicU32::new(low(sequence)),
+            floor: AtomicU32::new(low(sequence)),
             slots: OnceLock::new(),
         }
     }
@@ -122,6 +123,7 @@ impl Fence {
     pub(crate) fn move_all(&self) -> bool {
         let number = self.next();
         raise(&self.cleared, low(number));
+        raise(&self.floor, low(number));
         number.is_multiple_of(RENEWAL)
     }
 
@@ -129,20 +131,22 @@ impl Fence {
     #[must_use]
     pub(crate) fn doubt_all(&self) -> bool {
         let number = self.next();
-        raise(&self.doubted, low(number));
+        raise(&self.floor, low(number));
         number.is_multiple_of(RENEWAL)
     }
 
     /// Whether what was born then has not been invalidated as part of a group, but is in doubt.
     pub(crate) fn doubts(&self, born: Born, slots: Slots) -> bool {
-        is_newer(self.doubted.load(Ordering::Relaxed), born.0) && self.stands(born, slots)
+        self.is_below_floor(born)
+            && !is_newer(self.cleared.load(Ordering::Relaxed), born.0)
+            && self.tags_stand(born, slots)
     }
 
     /// Moves every word up to now, which invalidates everything born before.
     pub(crate) fn renew(&self) {
         let number = low(self.sequence.load(Ordering::Acquire));
         raise(&self.cleared, number);
-        raise(&self.doubted, number);
+        raise(&self.floor, number);
         for slot in self.slots.get().into_iter().flat_map(|slots| slots.iter()) {
             raise(slot, number);
         }
@@ -150,15 +154,17 @@ impl Fence {
 
     #[inline(always)]
     fn admits_older(&self, born: Born, slots: Slots) -> bool {
-        !is_newer(self.doubted.load(Ordering::Relaxed), born.0) && self.stands(born, slots)
+        !self.is_below_floor(born) && self.tags_stand(born, slots)
     }
 
     #[inline(always)]
-    fn stands(&self, born: Born, slots: Slots) -> bool {
+    fn is_below_floor(&self, born: Born) -> bool {
+        is_newer(self.floor.load(Ordering::Relaxed), born.0)
+    }
+
+    #[inline(always)]
+    fn tags_stand(&self, born: Born, slots: Slots) -> bool {
         let is_older = |word: &AtomicU32| is_newer(word.load(Ordering::Relaxed), born.0);
-        if is_older(&self.cleared) {
-            return false;
-        }
         if slots == Slots::NONE {
             return true;
         }

@@ -18,6 +18,7 @@ mod fence;
 mod flight;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod journal;
 mod load;
 mod lookup;
 #[cfg(feature = "macros")]
@@ -40,6 +41,8 @@ mod template;
 mod time;
 mod versions;
 mod write;
+mod write_behind;
+mod write_through;
 
 pub use batch::Batch;
 pub use bounds::{Key, Value};
@@ -57,6 +60,8 @@ pub use policy::EntryPolicy;
 pub use prewarm::Prewarmed;
 pub use receipt::Receipt;
 pub use stats::CacheStats;
+pub use write_behind::{Change, WriteBehind, WriteBehindBuilder, WriteBehindStats};
+pub use write_through::WriteError;
 
 /// What the macros expand to; not for use by hand.
 #[cfg(feature = "macros")]

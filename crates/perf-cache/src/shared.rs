@@ -142,11 +142,6 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
         turn
     }
 
-    /// How long the lease of a load may last.
-    pub(crate) const fn lease_hold(&self) -> Duration {
-        self.settings.load_timeout.saturating_mul(2)
-    }
-
     /// Where loads run.
     pub(crate) fn runtime(&self) -> Result<Handle, CacheError> {
         let given = self.settings.runtime.clone();

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "breaker")]
 mod breaker;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod info;
 mod local;
 mod memory;
@@ -39,10 +41,12 @@ pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 pub use crate::pattern::Pattern;
+#[cfg(feature = "redis-cluster")]
+pub use cluster::RedisClusterStore;
 pub use info::StoreInfo;
 pub use local::{Capacity, Displaced, LocalStore, Weigher};
 pub use memory::MemoryStore;
 pub use quick::QuickStore;
 pub use remote::{
-    Lease, LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError,
+    Lease, LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError, Watch,
 };

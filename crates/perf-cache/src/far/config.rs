@@ -36,6 +36,7 @@ pub struct FarTier<K, V> {
     pub(super) schema: u32,
     pub(super) timeout: Duration,
     pub(super) wait: Duration,
+    pub(super) lease: Duration,
     pub(super) cool_down: Duration,
     pub(super) max_bytes: usize,
     pub(super) near_ttl: Option<Duration>,
@@ -64,6 +65,7 @@ impl<K: fmt::Display, V: Serialize + DeserializeOwned> FarTier<K, V> {
             schema: 0,
             timeout: Duration::from_millis(250),
             wait: Duration::from_secs(5),
+            lease: Duration::from_secs(10),
             cool_down: Duration::from_secs(1),
             max_bytes: 1 << 20,
             near_ttl: None,
@@ -90,6 +92,14 @@ impl<K, V> FarTier<K, V> {
     #[must_use]
     pub const fn wait_for_others(mut self, limit: Duration) -> Self {
         self.wait = limit;
+        self
+    }
+
+    /// How long a lease lasts unless it is renewed, which its holder does three times as often for as long
+    /// as it loads. One whose holder died is free for others after this time at the latest. Default: 10 s.
+    #[must_use]
+    pub const fn lease(mut self, time: Duration) -> Self {
+        self.lease = time;
         self
     }
 

@@ -1,8 +1,7 @@
 use super::FarTier;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
-use crate::pattern::Pattern;
-use crate::store::{Lease, LeaseRequest, Settlement, StoreError, StoreInfo};
+use crate::store::{Lease, LeaseRequest, Settlement, StoreError, Watch};
 use crate::time::Time;
 use crate::versions::Version;
 use perf_core::Moment;
@@ -83,8 +82,6 @@ pub(super) type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
 
 /// The longest key that is sent to a store, in bytes.
 const MAX_KEY: usize = 1_024;
-/// How many keys are removed in one request.
-const REMOVED_AT_ONCE: usize = 1_000;
 /// The tag that every envelope carries. No user's tag is empty.
 const ALL: &str = "";
 
@@ -251,7 +248,6 @@ impl<K, V> Far<K, V> {
     pub(crate) async fn lease(
         &self,
         wishes: &[Wish<'_>],
-        hold: Duration,
     ) -> Result<Vec<Option<Grant>>, CacheError> {
         let requests = wishes.iter().map(|wish| LeaseRequest {
             key: wish.key,
@@ -264,7 +260,10 @@ impl<K, V> Far<K, V> {
         tags.dedup();
         let fresh = self.fresh_tags(tags.iter().copied());
         let leased = self
-            .ask("lease", self.tier.store.lease(&requests, hold, &fresh))
+            .ask(
+                "lease",
+                self.tier.store.lease(&requests, self.tier.lease, &fresh),
+            )
             .await?;
         let names = std::iter::once(ALL).chain(tags);
         let known: HashMap<&str, u64> = names.zip(leased.generations).collect();
@@ -282,6 +281,29 @@ impl<K, V> Far<K, V> {
         Ok(grants
             .map(|(pair, granted)| granted.then(|| grant(pair)))
             .collect())
+    }
+
+    /// What is ready when the lease under `key` has ended, where the store tells.
+    pub(crate) async fn watch(&self, key: &str) -> Option<Watch> {
+        let watch = self.ask("listen", self.tier.store.watch(key)).await;
+        watch.ok().flatten()
+    }
+
+    /// How often leases are renewed.
+    pub(crate) fn renewal(&self) -> Duration {
+        self.tier.lease / 3
+    }
+
+    /// Lets leases that still stand last on: each is settled with itself.
+    pub(crate) async fn renew_leases(&self, grants: &[Grant]) -> Result<(), CacheError> {
+        let settlements = grants.iter().map(|grant| Settlement {
+            key: &grant.key,
+            lease: grant.lease,
+            value: Some((&grant.lease, self.tier.lease)),
+        });
+        let settlements: Vec<_> = settlements.collect();
+        let renewed = self.ask("renew leases", self.tier.store.settle(&settlements));
+        renewed.await.map(drop)
     }
 
     /// Ends leases, with values or without; says of each whether it still stood. If it did not, the value
@@ -357,34 +379,6 @@ impl<K, V> Far<K, V> {
         self.ask("remove", self.tier.store.remove(keys)).await
     }
 
-    /// Removes what lies under keys that match, in batches; tells the number so far after each.
-    pub(crate) async fn remove_matching(
-        &self,
-        pattern: Pattern,
-        mut progress: impl FnMut(u64) + Send,
-    ) -> Result<u64, CacheError> {
-        let store = &self.tier.store;
-        let pattern = pattern.within(&self.key_prefix());
-        let (mut position, mut removed) = (0, 0);
-        loop {
-            let scanned = self.ask("scan", store.scan(&pattern, position)).await?;
-            for keys in scanned.keys.chunks(REMOVED_AT_ONCE) {
-                self.ask("remove", store.remove(keys)).await?;
-                removed += u64::try_from(keys.len()).unwrap_or(u64::MAX);
-                progress(removed);
-            }
-            match scanned.next {
-                Some(next) => position = next,
-                None => return Ok(removed),
-            }
-        }
-    }
-
-    /// What the store tells of itself.
-    pub(crate) async fn info(&self) -> Result<StoreInfo, CacheError> {
-        self.ask("tell of itself", self.tier.store.info()).await
-    }
-
     /// Invalidates every envelope with one of these tags.
     pub(crate) async fn renew(&self, tags: &[Box<str>]) -> Result<(), CacheError> {
         let fresh = tags.iter().map(|tag| (self.tag(tag), fastrand::u64(..)));
@@ -438,7 +432,7 @@ impl<K, V> Far<K, V> {
         self.tag(ALL)
     }
 
-    fn key_prefix(&self) -> String {
+    pub(super) fn key_prefix(&self) -> String {
         format!("{}:v:", self.namespace)
     }
 

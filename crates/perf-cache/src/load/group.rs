@@ -148,7 +148,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         let wishes: Vec<_> = wishes.collect();
         let grants = match wishes.is_empty() {
             true => Vec::new(),
-            false => far.lease(&wishes, self.shared.lease_hold()).await.ok()?,
+            false => far.lease(&wishes).await.ok()?,
         };
         let asked = self.members.iter_mut().filter(|m| m.replacing.is_some());
         for (member, grant) in asked.zip(&grants) {
@@ -171,7 +171,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         }
         let time = &self.shared.settings.time;
         let start = time.now();
-        let mut arrivals = self.run(is_granted, load).await;
+        let mut arrivals = held.during(self.run(is_granted, load)).await;
         let cost = time.now().since(start);
         let grants = held.release();
         let granted = self.members.iter().filter(|member| is_granted(member));

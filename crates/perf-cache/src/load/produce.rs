@@ -2,7 +2,8 @@ use super::task::Terms;
 use crate::bounds::{Key, Value};
 use crate::far::{Far, Found, Grant, Sight, Wish};
 use crate::shared::Shared;
-use crate::store::LocalStore;
+use crate::store::{LocalStore, Watch};
+use crate::time::Time;
 use crate::versions::Version;
 use crate::{CacheError, Source};
 use perf_core::Backoff;
@@ -44,6 +45,51 @@ pub(super) fn looks() -> impl Iterator<Item = Duration> + Send {
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
+/// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end.
+struct Waiting {
+    pauses: Box<dyn Iterator<Item = Duration> + Send>,
+    looked: u32,
+    watch: Option<Watch>,
+}
+
+/// After so many looks it is worth a subscription.
+const SHORT: u32 = 3;
+
+impl Waiting {
+    fn new() -> Self {
+        Self {
+            pauses: Box::new(looks()),
+            looked: 0,
+            watch: None,
+        }
+    }
+
+    /// Waits until it is time for another look.
+    async fn pause<K, V>(&mut self, far: &Far<K, V>, time: &Time, name: &str) {
+        self.looked += 1;
+        if self.looked >= SHORT && self.watch.is_none() {
+            self.watch = far.watch(name).await;
+            if self.watch.is_some() {
+                // It may have ended before it was listened to.
+                return;
+            }
+        }
+        let pause = time.sleep(self.pauses.next().unwrap_or(LAST_LOOK));
+        match &mut self.watch {
+            None => pause.await,
+            Some(watch) => {
+                let is_told = tokio::select! {
+                    () = watch => true,
+                    () = pause => false,
+                };
+                if is_told {
+                    self.watch = None;
+                }
+            }
+        }
+    }
+}
+
 /// One flight's way to a value: the far tier, another process's load, or its own.
 pub(super) struct Production<'a, K, V, S> {
     pub(super) shared: &'a Arc<Shared<K, V, S>>,
@@ -74,7 +120,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         };
         let time = &self.shared.settings.time;
         let deadline = time.now().saturating_add(far.wait());
-        let mut pauses = looks();
+        let mut waiting = Waiting::new();
         loop {
             let replacing = match self.look(far, name.clone()).await {
                 Sight::Value(found) => return Ok(far_arrival(found)),
@@ -91,7 +137,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
                     Ok(None) | Err(_) => break,
                 }
             }
-            time.sleep(pauses.next().unwrap_or(LAST_LOOK)).await;
+            waiting.pause(far, time, &name).await;
         }
         Ok(self.arrival(self.run(load).await?))
     }
@@ -114,7 +160,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
             replacing,
             tags,
         };
-        let mut grants = far.lease(&[wish], self.shared.lease_hold()).await?;
+        let mut grants = far.lease(&[wish]).await?;
         Ok(grants.pop().flatten())
     }
 
@@ -132,7 +178,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let time = &self.shared.settings.time;
         let start = time.now();
         let held = Held::new(self.shared, vec![grant]);
-        let loaded = self.run(load).await;
+        let loaded = held.during(self.run(load)).await;
         let grants = held.release();
         let mut arrival = loaded.map(|value| self.arrival(value));
         let cost = time.now().since(start);
@@ -190,6 +236,25 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Held<K, V, S> {
         Self {
             shared: Arc::clone(shared),
             grants,
+        }
+    }
+
+    /// What `load` returns; meanwhile the leases are renewed. One that an invalidation has taken away is not.
+    pub(super) async fn during<T>(&self, load: impl Future<Output = T>) -> T {
+        let Some(far) = self.shared.far.as_ref().filter(|_| !self.grants.is_empty()) else {
+            return load.await;
+        };
+        let renew = async {
+            loop {
+                self.shared.settings.time.sleep(far.renewal()).await;
+                // Where it fails, there is time for another attempt.
+                drop(far.renew_leases(&self.grants).await);
+            }
+        };
+        tokio::select! {
+            biased;
+            loaded = load => loaded,
+            never = renew => never,
         }
     }
 

@@ -1,26 +1,34 @@
+mod ears;
+
 use super::StoreInfo;
+use super::remote::Watch;
 use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
 use crate::pattern::Pattern;
 use async_trait::async_trait;
+use ears::Ears;
 use perf_core::Transience;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, IntoConnectionInfo, ParsingError, Pipeline, RedisError, Value, cmd, from_redis_value,
-    pipe,
+    Client, Cmd, IntoConnectionInfo, ParsingError, Pipeline, RedisError, Value, cmd,
+    from_redis_value, pipe,
 };
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A far store on one Redis server (6.2 or newer), over one connection that heals itself.
 ///
-/// A read is one `MGET`. A lease and its tags' generations are one pipeline. Generations live for eight
+/// A read is one `MGET`. Who waits for another process's load is told by publish and subscribe when it ends.
+/// A lease and its tags' generations are one pipeline. Generations live for eight
 /// days from their last renewal; a value whose tag has none any more is a miss.
 ///
 /// Give Redis a memory limit and an eviction policy: the cache survives the loss of any key.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: ConnectionManager,
+    /// None on a connection of the user's making, which tells no address.
+    ears: Option<Arc<Ears>>,
 }
 
 /// How long a generation lives.
@@ -32,7 +40,7 @@ pub(crate) const LIMIT: Duration = Duration::from_millis(500);
 
 /// Takes the lease unless something lies there that must not be replaced. What is no string is none of
 /// the cache's values.
-const LEASE: &str = "
+pub(super) const LEASE: &str = "
 if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('STRLEN', KEYS[1]) > 0 then
   if #ARGV[2] == 0 then return 0 end
   if redis.call('GETRANGE', KEYS[1], 0, #ARGV[2] - 1) ~= ARGV[2] then return 0 end
@@ -40,8 +48,16 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1";
 
-/// Replaces or removes the lease if it still lies there.
+/// Replaces or removes the lease if it still lies there, and tells those who wait for that; where nobody does,
+/// that costs next to nothing.
 const SETTLE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if #ARGV == 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if ARGV[1] ~= ARGV[2] then redis.call('PUBLISH', KEYS[1], '') end
+return 1";
+
+/// As `SETTLE`, in silence: a cluster would carry the word to all its nodes.
+pub(super) const SETTLE_SILENTLY: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if #ARGV == 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1";
@@ -57,14 +73,20 @@ impl RedisStore {
     ///
     /// Outside a tokio runtime, on which the connection lives.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        let connection = connection(client(url)?)?;
-        Ok(Self { connection })
+        let client = client(url)?;
+        let ears = Some(Ears::new(client.clone()));
+        let connection = connection(client)?;
+        Ok(Self { connection, ears })
     }
 
-    /// A store on a connection of one's own making.
+    /// A store on a connection of one's own making. Who waits for another process's load looks again now and
+    /// then, and is not told.
     #[must_use]
     pub const fn from_connection(connection: ConnectionManager) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            ears: None,
+        }
     }
 
     fn connection(&self) -> ConnectionManager {
@@ -165,6 +187,13 @@ impl RemoteStore for RedisStore {
         replies.into_iter().map(is_one).collect()
     }
 
+    async fn watch(&self, key: &str) -> Result<Option<Watch>, StoreError> {
+        match &self.ears {
+            Some(ears) => ears.watch(key).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
         let mut command = cmd("SET");
         command.arg(key).arg(value).arg("PX").arg(millis(ttl));
@@ -205,8 +234,7 @@ impl RemoteStore for RedisStore {
         }
         let mut pipeline = pipe();
         for (tag, number) in tags {
-            let command = pipeline.cmd("SET").arg(tag).arg(&number.to_le_bytes()[..]);
-            command.arg("PX").arg(GENERATION_MS).ignore();
+            pipeline.add_command(set_generation(tag, *number)).ignore();
         }
         pipeline
             .query_async(&mut self.connection())
@@ -289,8 +317,9 @@ fn create_missing(pipeline: &mut Pipeline, tags: &[(String, u64)]) {
         return;
     }
     for (tag, fresh) in tags {
-        let command = pipeline.cmd("SET").arg(tag).arg(&fresh.to_le_bytes()[..]);
-        command.arg("NX").arg("PX").arg(GENERATION_MS).ignore();
+        let mut create = set_generation(tag, *fresh);
+        create.arg("NX");
+        pipeline.add_command(create).ignore();
     }
     let read = pipeline.cmd("MGET");
     for (tag, _) in tags {
@@ -298,17 +327,24 @@ fn create_missing(pipeline: &mut Pipeline, tags: &[(String, u64)]) {
     }
 }
 
-fn generation(bytes: Option<&[u8]>) -> Option<u64> {
+pub(super) fn set_generation(tag: &str, number: u64) -> Cmd {
+    let mut command = cmd("SET");
+    command.arg(tag).arg(&number.to_le_bytes()[..]);
+    command.arg("PX").arg(GENERATION_MS);
+    command
+}
+
+pub(super) fn generation(bytes: Option<&[u8]>) -> Option<u64> {
     Some(u64::from_le_bytes(bytes?.try_into().ok()?))
 }
 
 /// One that vanished between two commands of a pipeline becomes one that nobody can match.
-fn all_generations(replies: &[Option<Vec<u8>>]) -> Vec<u64> {
+pub(super) fn all_generations(replies: &[Option<Vec<u8>>]) -> Vec<u64> {
     let numbers = replies.iter().map(|reply| generation(reply.as_deref()));
     numbers.map(Option::unwrap_or_default).collect()
 }
 
-fn is_one(reply: Value) -> Result<bool, StoreError> {
+pub(super) fn is_one(reply: Value) -> Result<bool, StoreError> {
     from_redis_value::<i64>(reply)
         .map(|number| number == 1)
         .map_err(parse)
@@ -341,7 +377,7 @@ impl Script {
 }
 
 /// At least one: Redis refuses an expiry of zero.
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis())
         .unwrap_or(u64::MAX >> 1)
         .max(1)

@@ -4,11 +4,15 @@ use async_trait::async_trait;
 use perf_core::Transience;
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The first twelve bytes of whatever lies under a key, by which a lease is compared.
 pub type Lease = [u8; crate::envelope::SEAL_BYTES];
+
+/// What is ready after a change.
+pub type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A store of bytes that processes share.
 ///
@@ -82,6 +86,23 @@ pub trait RemoteStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Whether it acted is unknown.
     async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError>;
+
+    /// Listens to `key`: what it returns is ready when a lease under the key was settled afterwards, or
+    /// might have been.
+    ///
+    /// By default it is none, and who waits for a lease looks again now and then.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be listened to.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    async fn watch(&self, key: &str) -> Result<Option<Watch>, StoreError> {
+        let _ = key;
+        Ok(None)
+    }
 
     /// Puts `value` under `key` for `ttl`, whatever lies there.
     ///

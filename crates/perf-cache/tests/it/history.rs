@@ -244,7 +244,7 @@ async fn settle(running: &mut JoinSet<()>, clock: &ManualClock, left: usize) -> 
         tokio::select! {
             biased;
             ended = running.join_next() => drop(ended.transpose()?),
-            () = pass(100) => clock.advance(Duration::from_millis(100)),
+            () = pass(25) => clock.advance(Duration::from_millis(100)),
         }
     }
     Ok(())

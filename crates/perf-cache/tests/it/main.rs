@@ -6,6 +6,7 @@ mod batch;
 mod cancellation;
 mod capacity;
 mod close;
+mod cluster;
 mod coherence;
 mod engines;
 mod expiry;
@@ -28,6 +29,7 @@ mod single_flight;
 mod staleness;
 mod staleness_elsewhere;
 mod tags;
+mod write_behind;
 
 use std::convert::Infallible;
 
