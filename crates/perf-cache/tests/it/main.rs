@@ -15,6 +15,7 @@ mod far_store;
 mod history;
 mod http;
 mod inspect;
+mod leases;
 mod lossy;
 mod macros;
 mod near_hit;
