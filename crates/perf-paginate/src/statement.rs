@@ -15,6 +15,7 @@
 mod key;
 mod listed;
 mod merge;
+mod order;
 mod predicate;
 mod texts;
 
@@ -237,7 +238,7 @@ impl<'a> Writer<'a> {
     fn direct(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
         self.columns();
         self.source(Some(segment), order.keys());
-        self.order_by(&order.keys()[segment.fixed.len()..], segment);
+        self.order_by(order, segment);
         self.limit(limit);
     }
 
@@ -248,7 +249,6 @@ impl<'a> Writer<'a> {
     /// the limit, and then read all rows that are equal; for keys alone the index holds everything, so
     /// the range always wins.
     fn deferred(&mut self, order: &TotalOrder, segment: &Segment, limit: u64, offset: Option<u64>) {
-        let keys = &order.keys()[segment.fixed.len()..];
         self.columns();
         self.push(" FROM ");
         self.table();
@@ -257,7 +257,7 @@ impl<'a> Writer<'a> {
             writer.field(*field)
         });
         self.source(Some(segment), order.keys());
-        self.order_by(keys, segment);
+        self.order_by(order, segment);
         self.limit(limit);
         if let Some(offset) = offset {
             self.push(" OFFSET ");
@@ -267,7 +267,7 @@ impl<'a> Writer<'a> {
         self.key();
         self.push(")");
         self.joins();
-        self.order_by(keys, segment);
+        self.order_by(order, segment);
     }
 
     fn columns(&mut self) {
@@ -363,40 +363,6 @@ impl<'a> Writer<'a> {
             }
         }
         joint
-    }
-
-    fn order_by(&mut self, keys: &[OrderKey], segment: &Segment) {
-        self.push(" ORDER BY ");
-        let dialect = self.shape.dialect;
-        // The first key's index is plain. One behind it, on PostgreSQL, has its NULLs where the whole groups need them,
-        // and does not match an order that leaves the place open.
-        let may_be_null = matches!(segment.range, Range::Whole)
-            || (dialect == Dialect::Postgres && !segment.fixed.is_empty());
-        self.list(", ", keys.iter().enumerate(), |writer, (position, key)| {
-            let placed =
-                (position == 0 && !may_be_null) || key.is_natural(dialect.sorts_nulls_last());
-            // An index of SQLite has no placement of its own, but it may have this expression. The first
-            // key needs none: SQLite reads its NULLs apart.
-            let in_words =
-                dialect.has_nulls_placement() && (dialect != Dialect::Sqlite || position == 0);
-            if !placed && !in_words {
-                writer.field(key.field);
-                writer.push(if key.nulls_first {
-                    " IS NULL DESC, "
-                } else {
-                    " IS NULL, "
-                });
-            }
-            writer.field(key.field);
-            writer.push(if key.descending { " DESC" } else { "" });
-            if !placed && in_words {
-                writer.push(if key.nulls_first {
-                    " NULLS FIRST"
-                } else {
-                    " NULLS LAST"
-                });
-            }
-        });
     }
 
     fn limit(&mut self, limit: u64) {

@@ -106,9 +106,15 @@ fn examined(plan: &str) -> f64 {
     examined
 }
 
-/// The plan's own sum: that of its first line.
+/// The plan's own sum, that of its first line, of buffers that were read. Those written to make room are not counted.
 fn buffers(plan: &str) -> f64 {
-    let line = plan.lines().find(|line| line.contains("Buffers: shared"));
-    let words = line.expect("buffers").split([' ', '=']);
-    words.filter_map(|word| word.parse::<f64>().ok()).sum()
+    let (_, shared) = plan.split_once("Buffers: shared").expect("buffers");
+    let shared = shared.lines().next().unwrap_or_default();
+    let counts = shared.split_whitespace().filter_map(|word| {
+        let count = word.strip_prefix("hit=");
+        count.or_else(|| word.strip_prefix("read="))
+    });
+    counts
+        .map(|count| count.parse::<f64>().expect("a number"))
+        .sum()
 }

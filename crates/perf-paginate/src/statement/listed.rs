@@ -112,6 +112,6 @@ impl Writer<'_> {
             fixed: Vec::new(),
             range: Range::Whole,
         };
-        self.order_by(order.keys(), &whole);
+        self.order_by(order, &whole);
     }
 }

@@ -108,7 +108,7 @@ impl<'a> Writer<'a> {
             [segment] => segment,
             _ => &whole,
         };
-        self.order_by(&order.keys()[segment.fixed.len()..], segment);
+        self.order_by(order, segment);
         self.is_outside = false;
         self.limit(limit);
     }

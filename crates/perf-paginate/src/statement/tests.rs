@@ -109,7 +109,7 @@ fn mixed_directions_are_one_branch_per_run() {
         rows(Dialect::Postgres, &mixed(), Some(&at("x", Some(4)))),
         [concat!(
             r#"SELECT * FROM (SELECT * FROM "t" WHERE "s" = $1 AND ("n", "id") >= ($2, $3) ORDER BY "n", "id" LIMIT $4) AS s0"#,
-            r#" UNION ALL SELECT * FROM (SELECT * FROM "t" WHERE "s" = $5 AND "n" IS NULL ORDER BY "id" LIMIT $6) AS s1"#,
+            r#" UNION ALL SELECT * FROM (SELECT * FROM "t" WHERE "s" = $5 AND "n" IS NULL ORDER BY "n", "id" LIMIT $6) AS s1"#,
             r#" UNION ALL SELECT * FROM (SELECT * FROM "t" WHERE "s" < $7 ORDER BY "s" DESC, "n", "id" LIMIT $8) AS s2"#,
             r#" LIMIT $9"#,
         )]
@@ -135,7 +135,7 @@ fn from_a_null_on_only_nulls_and_what_follows_them_remain() {
     let values = [Value::Null, Value::Int(9)];
     assert_eq!(
         rows(Dialect::Postgres, &last, Some(&values)),
-        [r#"SELECT * FROM "t" WHERE "n" IS NULL AND "id" >= $1 ORDER BY "id" LIMIT $2"#]
+        [r#"SELECT * FROM "t" WHERE "n" IS NULL AND "id" >= $1 ORDER BY "n", "id" LIMIT $2"#]
     );
     assert_eq!(
         rows(Dialect::MySql, &first, Some(&values)),

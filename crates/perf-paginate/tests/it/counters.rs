@@ -2,15 +2,17 @@
 
 use sqlx::mysql::MySqlPool;
 
-/// The buffers of a plan of PostgreSQL: the sum in its first line.
+/// The buffers that a plan of PostgreSQL was read from: the first line has their sum. Those that had to be written to
+/// make room are not the statement's.
 pub(crate) fn buffers(plan: &str) -> u64 {
-    let line = plan
-        .lines()
-        .find(|line| line.contains("Buffers: shared"))
-        .unwrap();
-    line.split([' ', '='])
-        .filter_map(|word| word.parse::<u64>().ok())
-        .sum()
+    let shared = plan.split_once("Buffers: shared").unwrap().1;
+    let shared = shared.split(['\n', ',']).next().unwrap();
+    let counts = ["hit=", "read="].map(|name| {
+        let count = shared.split_once(name);
+        let count = count.map(|(_, count)| count.split(' ').next().unwrap());
+        count.map_or(0, |count| count.parse::<u64>().unwrap())
+    });
+    counts.iter().sum()
 }
 
 /// The entries that this session of MariaDB has read, and those that it looked at within an index and left there. The
