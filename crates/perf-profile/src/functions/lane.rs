@@ -1,4 +1,5 @@
 use super::Callsite;
+use super::span::records_more;
 use crate::lines::{Lines, Table};
 use crate::memory::{KeptMark, Totals};
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ const OWN_LATENCIES: usize = 16;
 pub(super) struct Lane {
     /// Whether only its owner writes to its histograms.
     exclusive: bool,
+    /// Whether that is so and time by the processor's counter is all that is recorded.
+    plain: bool,
     /// The node that the thread is in, 0 outside all of them.
     current: AtomicU32,
     /// When the outermost profiled poll began that the thread is in, in ticks; 0 outside.
@@ -88,8 +91,10 @@ impl Lease {
         let free = FREE.lock().pop();
         let lane = free.unwrap_or_else(|| {
             let mut lanes = LANES.lock();
+            let exclusive = lanes.len() < OWN_LATENCIES;
             let lane: &'static Lane = Box::leak(Box::new(Lane {
-                exclusive: lanes.len() < OWN_LATENCIES,
+                exclusive,
+                plain: exclusive && !records_more(),
                 current: AtomicU32::new(0),
                 polling: AtomicU64::new(0),
                 paths: Mutex::default(),
@@ -202,9 +207,12 @@ impl Node {
         callsite: &'static Callsite,
         slot: &'static LocalKey<Slot>,
     ) -> Option<&'static Self> {
-        match (slot.get(), LANE.get()) {
-            (Some(node), Some(lane))
-                if std::ptr::eq(node.lane, lane) && lane.current.load(Relaxed) == node.parent =>
+        // A thread that has given its lane back stands nowhere.
+        let own = LANE.get().map(std::ptr::from_ref);
+        match slot.get() {
+            Some(node)
+                if Some(std::ptr::from_ref(node.lane)) == own
+                    && node.lane.current.load(Relaxed) == node.parent =>
             {
                 Some(node)
             }
@@ -287,6 +295,19 @@ impl Node {
             }
             current = node.parent;
         }
+    }
+
+    /// Whether nothing but time, by the processor's counter, is recorded, and by its thread alone.
+    #[inline]
+    pub(super) const fn is_plain(&self) -> bool {
+        self.lane.plain
+    }
+
+    /// Counts a call that was on its thread for so many ticks.
+    #[inline]
+    pub(super) fn count_call(&self, busy: u64) {
+        add(&self.calls, 1);
+        add(&self.busy, busy);
     }
 
     /// Records how long a call took, in ticks.

@@ -18,10 +18,6 @@ const TIME: u8 = 1;
 /// Memory as well, or time by another clock.
 const MORE: u8 = 2;
 
-/// Whether what is recorded is [`MORE`] whenever it is anything, which no process changes its mind about. A
-/// span's end reads it, so that a span itself is but two words, which stay in registers.
-static RECORDS_MORE: AtomicBool = AtomicBool::new(false);
-
 /// Whether spans count what is allocated in them.
 static MEMORY: AtomicBool = AtomicBool::new(false);
 
@@ -88,11 +84,14 @@ macro_rules! span {
 #[inline(always)]
 pub fn enter(callsite: &'static Callsite, slot: &'static LocalKey<Slot>) -> Span {
     match RECORDED.load(Relaxed) {
+        TIME => match Node::of(callsite, slot) {
+            Some(node) => {
+                node.enter();
+                Span::new(Some(node), ticks::counter())
+            }
+            None => Span::NOTHING,
+        },
         NOTHING => Span::NOTHING,
-        TIME => Node::of(callsite, slot).map_or(Span::NOTHING, |node| {
-            node.enter();
-            Span::new(Some(node), ticks::counter())
-        }),
         _ => Span::more(Node::of(callsite, slot)),
     }
 }
@@ -149,7 +148,12 @@ impl Span {
     #[inline]
     pub(super) fn end_poll(&mut self) -> Option<Poll> {
         let node = self.node.take()?;
-        let (started, ended) = (self.started, end(node));
+        let ended = if node.is_plain() {
+            ticks::counter()
+        } else {
+            end(node)
+        };
+        let started = self.started;
         let busy = ended.saturating_sub(started);
         add(&node.busy, busy);
         add(&node.polls, 1);
@@ -174,30 +178,38 @@ pub(super) struct Poll {
 }
 
 impl Drop for Span {
+    /// Small enough to be inlined everywhere, so that a span which records nothing costs no call.
     #[inline(always)]
     fn drop(&mut self) {
-        let Some(node) = self.node else { return };
-        let busy = end(node).saturating_sub(self.started);
-        add(&node.calls, 1);
-        add(&node.busy, busy);
-        node.record_latency(busy);
-        node.leave();
+        if let Some(node) = self.node {
+            end_call(node, self.started);
+        }
     }
+}
+
+#[inline(never)]
+fn end_call(node: &'static Node, started: u64) {
+    if !node.is_plain() {
+        return end_other(node, started);
+    }
+    let busy = ticks::counter().saturating_sub(started);
+    node.count_call(busy);
+    node.latency.record_exclusive(busy);
+    node.leave();
+}
+
+/// Ends a call of which more than the time is recorded, or whose latency is shared.
+#[cold]
+#[inline(never)]
+fn end_other(node: &'static Node, started: u64) {
+    let busy = end(node).saturating_sub(started);
+    node.count_call(busy);
+    node.record_latency(busy);
+    node.leave();
 }
 
 /// The present reading; what is measured beside time ends with it.
-#[inline(always)]
 fn end(node: &'static Node) -> u64 {
-    if RECORDS_MORE.load(Relaxed) {
-        end_more(node)
-    } else {
-        ticks::counter()
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn end_more(node: &'static Node) -> u64 {
     let ended = ticks::now();
     if records_memory() {
         node.memory.add_exclusive(node.mark.mark().end());
@@ -207,6 +219,11 @@ fn end_more(node: &'static Node) -> u64 {
 
 pub(crate) fn is_recording() -> bool {
     RECORDED.load(Relaxed) != NOTHING
+}
+
+/// Whether what is recorded is [`MORE`] when it is anything: no process changes its mind about that.
+pub(super) fn records_more() -> bool {
+    records_memory() || !ticks::by_counter()
 }
 
 /// Whether spans count what is allocated in them.
@@ -221,13 +238,11 @@ pub(crate) fn set_slow_poll(threshold: Duration) {
 pub(crate) fn set_recording(on: bool) {
     let memory = is_installed();
     MEMORY.store(memory, Relaxed);
-    let more = memory || !ticks::by_counter();
-    RECORDS_MORE.store(more, Relaxed);
-    let recorded = match (on, more) {
+    let recorded = match (on, records_more()) {
         (false, _) => NOTHING,
         (true, false) => TIME,
         (true, true) => MORE,
     };
-    // A span that sees this must see the above at its end.
+    // Whoever records must know whether it is memory, too.
     RECORDED.store(recorded, Release);
 }

@@ -9,7 +9,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
+use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::filter::Filtered;
@@ -20,7 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 ///
 /// [`Profiler::sql_layer`](crate::Profiler::sql_layer) makes it. Other layers of the subscriber are
 /// not affected: it filters for itself alone. Of the spans that it does not want, it hears only that they
-/// close, since those of them that the registry loses would keep a request open.
+/// close, since those of them that the registry loses would keep a request open; that they are entered and
+/// left, which happens at each poll, it does not hear at all.
 pub struct SqlLayer<S> {
     filtered: Filtered<QueryRecorder, QueryEvents, S>,
 }
@@ -58,14 +59,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SqlLayer<S> {
         self.filtered.on_new_span(attributes, id, context);
     }
 
-    fn on_record(&self, span: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.filtered.on_record(span, values, context);
-    }
-
-    fn on_follows_from(&self, span: &Id, follows: &Id, context: Context<'_, S>) {
-        self.filtered.on_follows_from(span, follows, context);
-    }
-
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
         self.filtered.event_enabled(event, context)
     }
@@ -74,21 +67,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SqlLayer<S> {
         self.filtered.on_event(event, context);
     }
 
-    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        self.filtered.on_enter(id, context);
-    }
-
-    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        self.filtered.on_exit(id, context);
-    }
-
     /// Past the filter: every span's close counts.
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         self.filtered.inner().closed(&id);
-    }
-
-    fn on_id_change(&self, old: &Id, new: &Id, context: Context<'_, S>) {
-        self.filtered.on_id_change(old, new, context);
     }
 
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {

@@ -1,7 +1,7 @@
 use super::{AIRLINE, Case, FLIGHTS, PLANE, SEATS};
 
 /// What repeats for a reason.
-pub(super) const NEGATIVE: [Case; 44] = [
+pub(super) const NEGATIVE: [Case; 46] = [
     ("one list", |r| _ = r.query(FLIGHTS, 100), &[]),
     (
         "a list and one lookup of all its keys",
@@ -376,6 +376,27 @@ pub(super) const NEGATIVE: [Case; 44] = [
     (
         "a connection asked whether it lives",
         |r| _ = r.for_each(30, "SELECT 1", 1),
+        &[],
+    ),
+    (
+        "batches of one tenant's keys",
+        |r| {
+            let batch = "SELECT model FROM planes WHERE tenant = $1 AND tailnum IN ($2, $3)";
+            r.for_each(10, batch, 2);
+        },
+        &[],
+    ),
+    (
+        "batches of one tenant's keys, written into the text",
+        |r| {
+            r.query(FLIGHTS, 10).times(10, |r, index| {
+                let (a, b) = (2 * index, 2 * index + 1);
+                r.query(
+                    &format!("SELECT model FROM planes WHERE tenant = 7 AND id IN ({a}, {b})"),
+                    2,
+                );
+            });
+        },
         &[],
     ),
 ];

@@ -1,7 +1,7 @@
 use super::{AIRLINE, Case, FLIGHTS, PLANE, SEATS};
 
 /// Each with the statements to be found, in the order of their first execution.
-pub(super) const POSITIVE: [Case; 42] = [
+pub(super) const POSITIVE: [Case; 44] = [
     (
         "a list and a lookup for each row",
         |r| _ = r.for_each(100, PLANE, 1),
@@ -373,5 +373,21 @@ pub(super) const POSITIVE: [Case; 42] = [
             });
         },
         &["SELECT delay FROM flights WHERE id = $1 FOR UPDATE"],
+    ),
+    (
+        "each lookup begins a little before the end of the last is noted",
+        |r| {
+            r.query(FLIGHTS, 30)
+                .times(30, |r, _| _ = r.overlapped(PLANE, 1, 100, 70));
+        },
+        &[PLANE],
+    ),
+    (
+        "slow lookups, and slow work on what they found",
+        |r| {
+            r.query(FLIGHTS, 12)
+                .times(12, |r, _| _ = r.slow(PLANE, 1, 20_000).wait(40_000));
+        },
+        &[PLANE],
     ),
 ];
