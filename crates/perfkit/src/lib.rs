@@ -24,3 +24,15 @@ pub use perf_profile as profile;
 #[cfg(all(doctest, feature = "cache"))]
 #[doc = include_str!("../../../README.md")]
 mod front_page {}
+
+/// Compiles and runs the examples of the guide.
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "breaker",
+    feature = "cache",
+    feature = "profile",
+    feature = "settings"
+))]
+#[doc = include_str!("../../../docs/guide/service.md")]
+mod chapter {}

@@ -4,6 +4,7 @@ mod advice;
 mod browser;
 mod demo;
 mod endpoints;
+mod macros;
 mod metrics;
 mod page;
 mod parts;

@@ -191,6 +191,9 @@ async fn charts_and_tiles_show_the_last_seconds_and_can_be_scrubbed_by_keys() {
     visit.demo.second().await;
     assert_eq!(visit.text("#connection").await, "paused");
     assert_eq!(visit.text("#uptime").await, before);
+    visit.browser.click("#pause").await;
+    let goes_on = format!("document.querySelector('#uptime').innerText !== {before:?}");
+    visit.browser.wait_for(&goes_on).await;
     assert_eq!(visit.browser.complaints, Vec::<String>::new());
 }
 

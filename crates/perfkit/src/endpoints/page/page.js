@@ -6,7 +6,7 @@
   const KEPT = 181; // readings
   const SMOOTH = 5; // readings that a rate is taken over
   const byId = (id) => document.getElementById(id);
-  const state = { readings: [], points: [], paused: false, hover: null, flames: [], zoom: null, sort: {} };
+  const state = { readings: [], points: [], shown: [], paused: false, hover: null, flames: [], zoom: null, sort: {} };
 
   // ---- making elements ----
 
@@ -154,7 +154,7 @@
       const box = this.plot.getBoundingClientRect();
       const inside = (event.clientX - box.left - this.left) / (box.width - this.left);
       const ago = Math.round((1 - inside) * (KEPT - 1));
-      hover(ago >= 0 && ago < state.points.length ? ago : null);
+      hover(ago >= 0 && ago < state.shown.length ? ago : null);
     }
 
     key(event) {
@@ -162,18 +162,18 @@
       const next = { ArrowLeft: ago + 1, ArrowRight: ago - 1, PageUp: ago + 10, PageDown: ago - 10, Home: KEPT, End: 0, Escape: 0 }[event.key];
       if (next == null) return;
       event.preventDefault();
-      hover(Math.max(0, Math.min(next, state.points.length - 1)) || null);
+      hover(Math.max(0, Math.min(next, state.shown.length - 1)) || null);
     }
 
     value(ago, key) {
-      return state.points[state.points.length - 1 - ago]?.[this.name]?.[key] ?? null;
+      return state.shown[state.shown.length - 1 - ago]?.[this.name]?.[key] ?? null;
     }
 
     draw() {
       const { width, height } = this.plot.getBoundingClientRect();
       if (!width || this.plot.closest("[hidden]")) return;
       const shown = this.series.filter(({ hidden }) => !hidden);
-      const all = state.points.flatMap((p) => shown.map(({ key }) => p[this.name]?.[key])).filter((v) => v != null);
+      const all = state.shown.flatMap((p) => shown.map(({ key }) => p[this.name]?.[key])).filter((v) => v != null);
       const top = this.options.top ?? nice(Math.max(...all, this.options.least ?? 0) * 1.08);
       const format = this.options.format;
       this.left = 52;
@@ -209,7 +209,7 @@
     line({ key, colour, area, dashed }, x, y, base) {
       const runs = [];
       let run = [];
-      for (let ago = state.points.length - 1; ago >= 0; ago--) {
+      for (let ago = state.shown.length - 1; ago >= 0; ago--) {
         const value = this.value(ago, key);
         if (value != null) run.push([x(ago), y(value)]);
         if ((value == null || ago === 0) && run.length) {
@@ -627,6 +627,7 @@
   }
 
   function show(stats) {
+    state.shown = state.points; // Charts stand still while the page is paused, whoever moves over them.
     setText(byId("uptime"), span(stats.uptime_seconds));
     showTiles(stats, state.points.at(-1));
     showHealth(stats.health);
