@@ -3,6 +3,9 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p perf-breaker --test loom`
 #![cfg(loom)]
 
+#[path = "loom/registry.rs"]
+mod registry;
+
 use loom::thread;
 use perf_breaker::{
     BreakerBuilder, CircuitBreaker, KeyedLimiter, Permit, Quota, RateLimiter, State,
