@@ -4,7 +4,8 @@ use crate::engines::mariadb::{Conn, start};
 use crate::support::plane;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use futures_util::FutureExt;
-use perf_bulk::{BulkError, BulkInsert, BulkRow, BulkUpsert, ConstraintKind};
+use perf_bulk::{BulkError, BulkInsert, BulkRow, BulkUpsert, ConstraintKind, Progress};
+use perf_testkit::proxy::Silence;
 use perf_testkit::{FaultProxy, Faults, MariaDbServer};
 use serde_json::json;
 use sqlx::types::Decimal;
@@ -328,4 +329,69 @@ async fn a_call_dropped_before_its_begin_is_answered_leaves_nothing_that_could_b
         .unwrap();
     let row = other.fetch_one(count).await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 3, "the next call has ended it");
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_leaves_its_outcome_open_and_is_not_tried_again() {
+    let server = MariaDbServer::shared().unwrap();
+    let database = server.database().unwrap();
+    let proxy = FaultProxy::start(server.address()).unwrap();
+    let url = database.url_through(proxy.address());
+    let mut connection = MySqlConnection::connect(&url).await.unwrap();
+    let mut other = MySqlConnection::connect(&database.url()).await.unwrap();
+    other
+        .execute("CREATE TABLE planes (id bigint PRIMARY KEY, tailnum text, seats bigint)")
+        .await
+        .unwrap();
+    // The rows are written, so what follows is the COMMIT.
+    let mute = |_: &Progress| proxy.set(Faults::none().with_silence(Silence::ToClient));
+    let insert = BulkInsert::into("planes").progress(mute);
+    let insert = insert.execute(&mut connection, [plane(1), plane(2)]);
+    let lose = async {
+        let count = "SELECT CAST(count(*) AS SIGNED) FROM planes";
+        for _ in 0..60_000 {
+            let row = other.fetch_one(count).await.unwrap();
+            if row.get::<i64, _>(0) == 2 {
+                return proxy.cut();
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the COMMIT never came");
+    };
+    let (outcome, ()) = tokio::join!(insert, lose);
+    let error = outcome.unwrap_err();
+    assert!(
+        matches!(error, BulkError::CommitUnknown { .. }) && !error.is_transient(),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_dies_midway_is_an_error_and_leaves_nothing() {
+    let server = MariaDbServer::start().unwrap();
+    let database = server.database().unwrap();
+    let mut connection = MySqlConnection::connect(&database.url()).await.unwrap();
+    connection
+        .execute("CREATE TABLE planes (id bigint PRIMARY KEY, tailnum text, seats bigint)")
+        .await
+        .unwrap();
+    let rows = (0..5_000).map(|id| {
+        if id == 2_500 {
+            server.kill();
+        }
+        plane(id)
+    });
+    let insert = BulkInsert::into("planes").chunk_rows(1_000);
+    let error = insert.execute(&mut connection, rows).await.unwrap_err();
+    assert!(
+        matches!(error, BulkError::Database { .. }) && error.is_transient(),
+        "{error:?}"
+    );
+    server.restart().unwrap();
+    let mut connection = MySqlConnection::connect(&database.url()).await.unwrap();
+    let row = connection
+        .fetch_one("SELECT CAST(count(*) AS SIGNED) FROM planes")
+        .await
+        .unwrap();
+    assert_eq!(row.get::<i64, _>(0), 0);
 }
