@@ -19,9 +19,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const INSTANCES: usize = 3;
-/// What `--window` is set to, and how much later a test may still see the old value: what a read takes on the way.
+/// What `--window` is set to. A copy counts its age from its arrival, so what a read takes on the way comes on top: little
+/// by itself, more on a busy machine.
 const WINDOW: Duration = Duration::from_secs(1);
-const SLACK: Duration = Duration::from_millis(250);
+const SLACK: Duration = Duration::from_secs(2);
 /// The limit of each client, a second.
 const RATE: u64 = 20;
 const BURST: u64 = 40;
