@@ -1,6 +1,5 @@
 use super::redis::{
-    LEASE, LIMIT, RedisStore, SETTLE_SILENTLY, all_generations, generation, is_one, judge, millis,
-    set_generation,
+    LEASE, LIMIT, RedisStore, all_generations, generation, is_one, judge, millis, set_generation,
 };
 use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
 use super::{Pattern, StoreInfo};
@@ -28,6 +27,13 @@ pub struct RedisClusterStore {
 /// The place of the node in the position of a walk. A cursor of Redis has fewer bits than the table of a
 /// node's keys has entries.
 const NODE_SHIFT: u32 = 48;
+
+/// Replaces or removes the lease if it still lies there. Nobody is told: a cluster would carry the word to all
+/// its nodes.
+const SETTLE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if #ARGV == 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1";
 
 impl RedisClusterStore {
     /// A store on the cluster whose masters have these URLs. Reads and writes find nodes that are not among
@@ -126,7 +132,7 @@ impl RemoteStore for RedisClusterStore {
 
     async fn settle(&self, settlements: &[Settlement<'_>]) -> Result<Vec<bool>, StoreError> {
         let commands = settlements.iter().map(|settlement| {
-            let mut command = script(SETTLE_SILENTLY, settlement.key);
+            let mut command = script(SETTLE, settlement.key);
             command.arg(&settlement.lease[..]);
             if let Some((value, ttl)) = settlement.value {
                 command.arg(value).arg(millis(ttl));

@@ -56,12 +56,6 @@ if #ARGV == 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], AR
 if ARGV[1] ~= ARGV[2] then redis.call('PUBLISH', KEYS[1], '') end
 return 1";
 
-/// As `SETTLE`, in silence: a cluster would carry the word to all its nodes.
-pub(super) const SETTLE_SILENTLY: &str = "
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if #ARGV == 1 then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1";
-
 impl RedisStore {
     /// A store at `url` (`redis://host:port/db`), connected when it is first asked.
     ///
