@@ -411,7 +411,7 @@ mod tests {
                 std::thread::spawn(|| _ = LEASE.with(|lease| lease.0.current.load(Relaxed)));
             thread.join().unwrap();
         }
-        // Tests beside this one may take a lane each.
-        assert!(LANES.lock().len() <= before + 32);
+        // Tests beside this one take a lane for each of their threads.
+        assert!(LANES.lock().len() < before + 250);
     }
 }

@@ -128,7 +128,12 @@ fn flame_graph(snapshot: &Snapshot) -> Option<String> {
     options.no_javascript = true;
     let mut svg = Vec::new();
     inferno::flamegraph::from_lines(&mut options, folded.lines(), &mut svg).ok()?;
-    let svg = String::from_utf8(svg).ok()?;
+    let mut svg = String::from_utf8(svg).ok()?;
+    // What is left of the script that was not asked for are its variables.
+    let end = "</script>";
+    if let (Some(from), Some(to)) = (svg.find("<script"), svg.find(end)) {
+        svg.replace_range(from..to + end.len(), "");
+    }
     // Within a page the declarations of a document of its own have no place.
     let start = svg.find("<svg")?;
     Some(svg[start..].to_owned())

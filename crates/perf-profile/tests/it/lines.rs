@@ -26,7 +26,7 @@ fn shadowed(text: &str) -> Option<usize> {
 }
 
 #[profile(lines)]
-fn borrowed<'a, T, const N: usize>(values: &'a [T; N], wanted: &T) -> Option<&'a T>
+fn contained<'a, T, const N: usize>(values: &'a [T; N], wanted: &T) -> Option<&'a T>
 where
     T: PartialEq + Debug,
 {
@@ -118,7 +118,7 @@ async fn functions_do_what_they_did_without_it() {
     let profiler = Profiler::builder().build();
     assert_eq!(shadowed(" #rust "), Some(4));
     assert_eq!((shadowed("rust"), shadowed("#1234567")), (None, Some(0)));
-    assert_eq!(borrowed(&[1, 2, 2, 3], &2), Some(&2));
+    assert_eq!(contained(&[1, 2, 2, 3], &2), Some(&2));
     assert_eq!((breaks(9), breaks(3)), (9, 8));
     assert_eq!((extended(true), extended(false)), (9, 6));
     empty();
@@ -136,7 +136,7 @@ async fn functions_do_what_they_did_without_it() {
     };
     assert_eq!(hits("shadowed", "text.len()"), Some(2));
     assert_eq!(hits("breaks", "count += 1;"), Some(5 + 3));
-    assert_eq!(hits("borrowed", "for value in values {"), Some(5 - 1));
+    assert_eq!(hits("contained", "for value in values {"), Some(5 - 1));
     assert_eq!(hits("Store::load", "self.0.insert(key, text);"), Some(1));
     assert_eq!(hits("fetch", "tokio::task::yield_now().await;"), Some(2));
     let text = snapshot.to_string();

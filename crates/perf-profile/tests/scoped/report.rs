@@ -1,6 +1,6 @@
 use crate::support::{execute, installed};
 use perf_core::{ManualClock, Registry, Value};
-use perf_profile::{Profiler, RequestScope, Rule};
+use perf_profile::{Profiler, RequestScope, Rule, span};
 use std::time::Duration;
 
 #[test]
@@ -96,6 +96,7 @@ fn the_report_for_people_has_five_parts_and_is_one_page() {
             });
         }
     });
+    drop(span!("drawn"));
     let snapshot = profiler.snapshot();
     let parts = [
         "Current Metrics",
@@ -120,6 +121,7 @@ fn the_report_for_people_has_five_parts_and_is_one_page() {
     assert!(html.contains("GET /&lt;reported&gt;") && !html.contains("<reported>"));
     assert!(html.contains("<h3>Latency of GET /&lt;reported&gt;</h3><svg"));
     assert_eq!(html.matches("<figure>").count(), 2);
+    assert!(html.contains("Own time of call paths"), "a flame graph");
     assert!(html.contains("Latency over time") && html.contains("Load over time"));
     for outside in ["src=", "href=\"http", "@import", "<script"] {
         assert!(!html.contains(outside), "{outside}");
