@@ -36,3 +36,11 @@ fn two_processes_share_a_load_and_an_invalidation() {
                     here, after an invalidation there: nothing\n";
     assert_eq!(printed, expected);
 }
+
+#[test]
+fn no_view_is_lost_with_its_process() {
+    let printed = printed_by("cache_write_behind");
+    let expected = "1000 views are in the database, in far fewer writes\n\
+                    after a crash: 1000 views are in the database\n";
+    assert_eq!(printed, expected);
+}

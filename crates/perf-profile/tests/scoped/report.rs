@@ -81,6 +81,7 @@ fn what_is_told_of_slow_things_may_panic() {
 fn the_report_for_people_has_five_parts_and_is_one_page() {
     let clock = ManualClock::new();
     let profiler = Profiler::builder().clock(clock.clone()).build();
+    let drawn = span!("drawn");
     installed(&profiler, || {
         for _ in 0..3 {
             let request = RequestScope::new("GET /<reported>");
@@ -96,7 +97,7 @@ fn the_report_for_people_has_five_parts_and_is_one_page() {
             });
         }
     });
-    drop(span!("drawn"));
+    drop(drawn);
     let snapshot = profiler.snapshot();
     let parts = [
         "Current Metrics",
