@@ -1,5 +1,6 @@
 use super::redis::{
-    LEASE, LIMIT, RedisStore, all_generations, generation, is_one, judge, millis, set_generation,
+    LEASE, LIMIT, RedisStore, all_generations, is_one, judge, millis, read_command, reading,
+    set_generation,
 };
 use super::remote::{LeaseRequest, Leased, Reading, RemoteStore, Scanned, Settlement, StoreError};
 use super::{Pattern, StoreInfo};
@@ -78,18 +79,10 @@ impl RedisClusterStore {
 #[async_trait]
 impl RemoteStore for RedisClusterStore {
     async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
-        if keys.len() + tags.len() == 0 {
-            return Ok(Reading::default()); // Redis refuses to read nothing.
-        }
-        let mut command = cmd("MGET");
-        command.arg(keys).arg(tags);
-        let mut values: Vec<Option<Vec<u8>>> = self.ask(&command).await?;
-        let replies = values.split_off(keys.len().min(values.len()));
-        let generations = replies.iter().map(|reply| generation(reply.as_deref()));
-        Ok(Reading {
-            generations: generations.collect(),
-            values,
-        })
+        let Some(command) = read_command(keys, tags) else {
+            return Ok(Reading::default());
+        };
+        Ok(reading(self.ask(&command).await?, keys.len()))
     }
 
     async fn heads(

@@ -91,21 +91,11 @@ impl RedisStore {
 #[async_trait]
 impl RemoteStore for RedisStore {
     async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
-        if keys.len() + tags.len() == 0 {
-            return Ok(Reading::default()); // Redis refuses to read nothing.
-        }
-        let mut command = cmd("MGET");
-        command.arg(keys).arg(tags);
-        let mut values: Vec<Option<Vec<u8>>> = command
-            .query_async(&mut self.connection())
-            .await
-            .map_err(judge)?;
-        let replies = values.split_off(keys.len().min(values.len()));
-        let generations = replies.iter().map(|reply| generation(reply.as_deref()));
-        Ok(Reading {
-            generations: generations.collect(),
-            values,
-        })
+        let Some(command) = read_command(keys, tags) else {
+            return Ok(Reading::default());
+        };
+        let values = command.query_async(&mut self.connection()).await;
+        Ok(reading(values.map_err(judge)?, keys.len()))
     }
 
     async fn heads(
@@ -326,6 +316,26 @@ pub(super) fn set_generation(tag: &str, number: u64) -> Cmd {
     command.arg(tag).arg(&number.to_le_bytes()[..]);
     command.arg("PX").arg(GENERATION_MS);
     command
+}
+
+/// Asks for values and generations; `None` where there is nothing to ask, which Redis refuses.
+pub(super) fn read_command(keys: &[String], tags: &[String]) -> Option<Cmd> {
+    let asks = keys.len() + tags.len() > 0;
+    asks.then(|| {
+        let mut command = cmd("MGET");
+        command.arg(keys).arg(tags);
+        command
+    })
+}
+
+/// What the answer to [`read_command`] says, of which the first `keys` are values.
+pub(super) fn reading(mut values: Vec<Option<Vec<u8>>>, keys: usize) -> Reading {
+    let replies = values.split_off(keys.min(values.len()));
+    let generations = replies.iter().map(|reply| generation(reply.as_deref()));
+    Reading {
+        generations: generations.collect(),
+        values,
+    }
 }
 
 pub(super) fn generation(bytes: Option<&[u8]>) -> Option<u64> {
