@@ -152,6 +152,7 @@ impl MariaDbServer {
 
 fn initialise(data: &Path) -> Result<(), Error> {
     let program = program::find("mariadb-install-db")?;
+    let temporary = temporary_files_in(data);
     let data = format!("--datadir={}", data.display());
     let mut arguments = vec![
         "--no-defaults",
@@ -159,6 +160,7 @@ fn initialise(data: &Path) -> Result<(), Error> {
         "--skip-test-db",
         "--skip-name-resolve",
         &data,
+        &temporary,
     ];
     arguments.extend(SMALL_FILES);
     arguments.extend(as_root());
@@ -170,6 +172,7 @@ fn own_arguments(folder: &Path, address: SocketAddr, further: &[&str]) -> Vec<St
     let own = [
         "--no-defaults".to_owned(),
         format!("--datadir={}", data.display()),
+        temporary_files_in(folder),
         format!("--bind-address={}", address.ip()),
         format!("--port={}", address.port()),
         format!("--socket={}", socket(folder).display()),
@@ -181,6 +184,12 @@ fn own_arguments(folder: &Path, address: SocketAddr, further: &[&str]) -> Vec<St
     let fixed = SMALL_FILES.into_iter().chain(as_root());
     let further = fixed.chain(further.iter().copied());
     own.into_iter().chain(further.map(str::to_owned)).collect()
+}
+
+/// A server that starts deletes what it takes for left-over files in its folder for temporary files, also
+/// those of another server that runs: each needs a folder to itself.
+fn temporary_files_in(folder: &Path) -> String {
+    format!("--tmpdir={}", folder.display())
 }
 
 /// MariaDB is run by root only when told so explicitly.

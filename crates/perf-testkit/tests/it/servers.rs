@@ -186,6 +186,15 @@ fn mariadb_keeps_acknowledged_commits_over_a_kill() {
 }
 
 #[test]
+fn mariadb_keeps_its_temporary_files_from_other_servers() {
+    let server = MariaDbServer::shared().unwrap();
+    assert_eq!(
+        mariadb(&server.url(), "SELECT @@tmpdir").unwrap(),
+        server.folder().display().to_string()
+    );
+}
+
+#[test]
 fn mariadb_loads_a_file_of_the_client() {
     let server = MariaDbServer::shared().unwrap();
     let database = server.database().unwrap();
