@@ -14,6 +14,7 @@
 //! result is byte for byte what an unbroken export would have been. Compressed, each stretch up to a checkpoint is
 //! a gzip member of its own, so that holds there too.
 
+mod arriving;
 mod encoder;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -23,8 +24,10 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::paginator::Paginator;
 use crate::query::PageQuery;
+use crate::request::PageRequest;
 use crate::source::PageSource;
-use crate::stream::{PageStream, STRIDE};
+use crate::value::Value;
+use arriving::{Arriving, Group};
 use bytes::Bytes;
 use encoder::{Encoder, Verbatim};
 use futures_core::Stream;
@@ -59,10 +62,15 @@ enum Record {
 
 /// All rows of a query as lines of JSON; made by [`Paginator::export`].
 ///
-/// Yields a piece for each batch of rows, and memory holds two batches. After an error it yields the line that says
-/// so, then the error, and ends.
+/// Yields a piece for each 64 KiB, and at the end of each batch. Of a database, memory holds little more than a
+/// piece, whatever a batch has. After an error it yields the line that says so, then the error, and ends.
 pub struct Export<S: PageSource> {
-    pages: PageStream<S>,
+    paginator: Paginator<S>,
+    request: PageRequest,
+    start: Option<Vec<Value>>,
+    batch: NonZeroU32,
+    /// `None` before the first row is asked for.
+    arriving: Option<Arriving<S::Item>>,
     encoder: Box<dyn Encoder>,
     every: NonZeroU64,
     rows: u64,
@@ -72,8 +80,10 @@ pub struct Export<S: PageSource> {
 
 /// How records begin, and no row.
 const RECORD: &[u8] = b"{\"$";
-/// Rows fetched at a time.
-const BATCH: NonZeroU32 = NonZeroU32::new(2_000).expect("not zero");
+/// Rows of a statement: so many that its beginning does not count.
+const BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+/// Bytes of a piece, about.
+const PIECE: usize = 64 << 10;
 /// Rows between checkpoints.
 const EVERY: NonZeroU64 = NonZeroU64::new(1_000).expect("not zero");
 
@@ -115,8 +125,13 @@ impl<S: PageSource<Item: Serialize>> Paginator<S> {
     ///
     /// Dropping the stream leaves nothing behind; what was yielded can be continued.
     pub fn export(&self, query: &PageQuery) -> Result<Export<S>, Error> {
+        let (request, start) = self.check_all(query)?;
         Ok(Export {
-            pages: self.pages(query)?.batch(BATCH),
+            paginator: self.clone(),
+            request,
+            start,
+            batch: BATCH,
+            arriving: None,
             encoder: Box::new(Verbatim::default()),
             every: EVERY,
             rows: 0,
@@ -127,11 +142,14 @@ impl<S: PageSource<Item: Serialize>> Paginator<S> {
 }
 
 impl<S: PageSource> Export<S> {
-    /// Fetches so many rows at a time; 2,000 unless told otherwise.
+    /// Reads so many rows with one statement; 10,000 unless told otherwise.
+    ///
+    /// A statement keeps its connection while its rows are read: with a reader that may be slow, a smaller batch gives it
+    /// back more often.
     #[must_use]
     pub fn batch(self, rows: NonZeroU32) -> Self {
         Self {
-            pages: self.pages.batch(rows),
+            batch: rows,
             ..self
         }
     }
@@ -153,7 +171,7 @@ impl<S: PageSource> Export<S> {
     /// That the checkpoint's cursor is invalid or of another query; [`Error::status`] is 400.
     pub fn resume(self, checkpoint: &Checkpoint) -> Result<Self, Error> {
         Ok(Self {
-            pages: self.pages.after(&checkpoint.cursor)?,
+            start: Some(self.paginator.place(&self.request, &checkpoint.cursor)?),
             rows: checkpoint.rows,
             ..self
         })
@@ -166,8 +184,7 @@ impl<S: PageSource> Export<S> {
     }
 
     fn checkpoint(&mut self, row: &S::Item) -> Result<(), Error> {
-        let pages = &self.pages;
-        match pages.paginator().cursor_after(pages.request(), row) {
+        match self.paginator.cursor_after(&self.request, row) {
             Some(cursor) => self.record(&Record::Checkpoint(Checkpoint {
                 rows: self.rows,
                 cursor,
@@ -182,18 +199,29 @@ impl<S: PageSource> Export<S> {
 }
 
 impl<S: PageSource<Item: Serialize>> Export<S> {
-    fn page(&mut self, page: &[S::Item], context: &mut Context<'_>) -> Result<(), Error> {
-        for rows in page.chunks(STRIDE) {
-            for row in rows {
-                self.encoder.line(&|line| write_row(line, row))?;
-                self.rows += 1;
-                if self.rows.is_multiple_of(self.every.get()) {
-                    self.checkpoint(row)?;
-                }
+    /// Writes rows; whether a piece is complete with them.
+    fn group(&mut self, group: &Group<S::Item>) -> Result<bool, Error> {
+        for row in &group.rows {
+            self.encoder.line(&|line| write_row(line, row))?;
+            self.rows += 1;
+            if self.rows.is_multiple_of(self.every.get()) {
+                self.checkpoint(row)?;
             }
-            self.pages.advance(context);
         }
-        Ok(())
+        Ok(group.ends_batch || self.encoder.ready() >= PIECE)
+    }
+
+    fn arriving(&mut self) -> &mut Arriving<S::Item> {
+        let Self {
+            paginator,
+            request,
+            start,
+            batch,
+            ..
+        } = self;
+        self.arriving.get_or_insert_with(|| {
+            Arriving::new(paginator.clone(), request.clone(), start.take(), *batch)
+        })
     }
 
     /// The last piece before `error`.
@@ -203,6 +231,8 @@ impl<S: PageSource<Item: Serialize>> Export<S> {
             transient: error.is_transient(),
         };
         self.ended = true;
+        // The statement may have more rows; nobody reads them.
+        self.arriving = None;
         match self.record(&record) {
             Ok(()) => {
                 self.failed = Some(error);
@@ -234,30 +264,35 @@ impl<S: PageSource<Item: Serialize>> Stream for Export<S> {
             if self.ended {
                 return Poll::Ready(None);
             }
-            let written = match ready!(Pin::new(&mut self.pages).poll_next(context)) {
-                Some(page) => page.and_then(|page| self.page(&page, context)),
+            let written = match ready!(self.arriving().poll_next(context)) {
+                Some(group) => group.and_then(|group| self.group(&group)),
                 None => {
                     self.ended = true;
                     let rows = self.rows;
-                    self.record(&Record::End { rows })
+                    self.record(&Record::End { rows }).map(|()| true)
                 }
             };
-            if let Err(error) = written {
-                return Poll::Ready(Some(self.fail(error)));
-            }
-            let piece = self.piece();
+            let is_whole = match written {
+                Ok(is_whole) => is_whole,
+                Err(error) => return Poll::Ready(Some(self.fail(error))),
+            };
             // A compressor may keep a whole batch back.
-            if !piece.is_empty() {
-                return Poll::Ready(Some(Ok(piece)));
+            if is_whole && self.encoder.ready() > 0 {
+                return Poll::Ready(Some(Ok(self.piece())));
             }
         }
     }
 }
 
+/// Nothing in it is pinned: what reads has a box of its own.
+impl<S: PageSource> Unpin for Export<S> {}
+
 impl<S: PageSource + fmt::Debug> fmt::Debug for Export<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Export")
-            .field("pages", &self.pages)
+            .field("paginator", &self.paginator)
+            .field("request", &self.request)
+            .field("batch", &self.batch)
             .field("every", &self.every)
             .field("rows", &self.rows)
             .finish_non_exhaustive()

@@ -104,7 +104,7 @@ pub use seek::SeekForm;
 pub use source::{Backend, EachRow, Exclusive, Runner, SqlSource};
 #[cfg(feature = "cache")]
 pub use source::{Cached, Counted};
-pub use source::{Origin, PageSource, Position, Selection, SliceSource};
+pub use source::{EachItem, Origin, Pace, PageSource, Position, Selection, SliceSource};
 pub use stream::PageStream;
 pub use value::{Decimal, FieldValue, Kind, Timestamp, Value};
 

@@ -279,27 +279,6 @@ impl<S: PageSource> Paginator<S> {
         }
     }
 
-    /// The rows that follow `place` in the order, without asking what precedes.
-    pub(crate) async fn following(
-        &self,
-        request: &PageRequest,
-        place: Option<&[Value]>,
-    ) -> Result<Vec<S::Item>, Error> {
-        let from = place.map_or(Origin::Beginning, |values| {
-            Origin::At(Position {
-                values,
-                inclusive: false,
-            })
-        });
-        let selection = Selection {
-            condition: &request.condition,
-            order: &request.order,
-            from,
-            limit: request.size.into(),
-        };
-        self.source.rows(&selection).await
-    }
-
     async fn stretch<V: View<S>>(
         &self,
         view: &V,

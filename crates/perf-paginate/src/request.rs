@@ -8,7 +8,8 @@ use crate::order::TotalOrder;
 use crate::page::CountMode;
 use crate::query::PageQuery;
 use crate::schema::Layout;
-use crate::source::{Origin, Position};
+use crate::source::{Origin, Position, Selection};
+use crate::value::Value;
 
 /// A checked [`PageQuery`], ready to be fetched any number of times.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +70,22 @@ impl PageRequest {
             1
         };
         u64::from(self.size) + extra
+    }
+
+    /// The rows that follow `place` in the order, without what precedes.
+    pub(crate) fn following<'a>(&'a self, place: Option<&'a [Value]>, limit: u64) -> Selection<'a> {
+        let from = place.map_or(Origin::Beginning, |values| {
+            Origin::At(Position {
+                values,
+                inclusive: false,
+            })
+        });
+        Selection {
+            condition: &self.condition,
+            order: &self.order,
+            from,
+            limit,
+        }
     }
 
     /// The order of rows.

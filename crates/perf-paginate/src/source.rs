@@ -8,6 +8,7 @@ mod cached;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod pace;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -28,6 +29,7 @@ use std::collections::HashMap;
 #[cfg(feature = "cache")]
 pub use cached::{Cached, Counted};
 pub use memory::SliceSource;
+pub use pace::{EachItem, Pace};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub use runner::{EachRow, Exclusive, Runner};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -54,6 +56,28 @@ pub trait PageSource: Send + Sync + 'static {
     ///
     /// Dropping the future abandons the read and changes nothing.
     async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<Self::Item>, Error>;
+
+    /// Hands the rows of a selection to `each`, in its order, as they arrive.
+    ///
+    /// Reads all of them first unless the source can do with less memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] when the source fails; rows may have been handed over before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the read and changes nothing.
+    async fn each(
+        &self,
+        selection: &Selection<'_>,
+        each: EachItem<'_, Self::Item>,
+    ) -> Result<(), Error> {
+        for row in self.rows(selection).await? {
+            each(row).keep().await;
+        }
+        Ok(())
+    }
 
     /// How many rows meet `condition`, counting no further than `at_most`.
     ///

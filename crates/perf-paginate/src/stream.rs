@@ -5,7 +5,6 @@
 //! that have arrived. Polled at the page's end only, it would not even be sent before: a pool first asks a connection
 //! whether it still works.
 
-use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::paginator::Paginator;
 use crate::query::PageQuery;
@@ -34,7 +33,7 @@ pub struct PageStream<S: PageSource> {
 type Fetched<T> = Result<Vec<T>, Error>;
 
 /// Rows of a page that are used before its successor is polled again.
-pub(crate) const STRIDE: usize = 64;
+const STRIDE: usize = 64;
 
 /// The page after the one that was handed out last.
 enum Ahead<T> {
@@ -105,16 +104,27 @@ impl<S: PageSource> Paginator<S> {
     ///
     /// Dropping the stream, between pages or within a fetch, leaves nothing behind.
     pub fn pages(&self, query: &PageQuery) -> Result<PageStream<S>, Error> {
-        let request = self.check(query)?;
-        let start = match &request.start {
-            Start::Place(place) if !place.backward => place.values.clone(),
-            Start::Place(_) | Start::Offset(_) => return Err(Error::ConflictingStart),
-        };
+        let (request, start) = self.check_all(query)?;
         Ok(PageStream {
             paginator: self.clone(),
             request: Arc::new(request),
             ahead: Ahead::Unasked(start),
         })
+    }
+
+    /// Checks a query that means all rows, and where they begin.
+    pub(crate) fn check_all(
+        &self,
+        query: &PageQuery,
+    ) -> Result<(PageRequest, Option<Vec<Value>>), Error> {
+        let request = self.check(query)?;
+        match &request.start {
+            Start::Place(place) if !place.backward => {
+                let start = place.values.clone();
+                Ok((request, start))
+            }
+            Start::Place(_) | Start::Offset(_) => Err(Error::ConflictingStart),
+        }
     }
 }
 
@@ -126,28 +136,16 @@ impl<S: PageSource> PageStream<S> {
         self
     }
 
-    /// Begins after `cursor`.
-    pub(crate) fn after(mut self, cursor: &Cursor) -> Result<Self, Error> {
-        let values = self.paginator.place(&self.request, cursor)?;
-        self.ahead = Ahead::Unasked(Some(values));
-        Ok(self)
-    }
-
-    pub(crate) const fn paginator(&self) -> &Paginator<S> {
-        &self.paginator
-    }
-
-    pub(crate) fn request(&self) -> &PageRequest {
-        &self.request
-    }
-
     fn ask(&self, place: Option<Vec<Value>>) -> BoxFuture<'static, Fetched<S::Item>> {
         let (paginator, request) = (self.paginator.clone(), Arc::clone(&self.request));
-        Box::pin(async move { paginator.following(&request, place.as_deref()).await })
+        Box::pin(async move {
+            let following = request.following(place.as_deref(), request.size.into());
+            paginator.source().rows(&following).await
+        })
     }
 
     /// Brings the next page nearer while the last one is used.
-    pub(crate) fn advance(&mut self, context: &mut Context<'_>) {
+    fn advance(&mut self, context: &mut Context<'_>) {
         if let Ahead::Asked(fetch) = &mut self.ahead
             && let Poll::Ready(fetched) = fetch.as_mut().poll(context)
         {

@@ -9,6 +9,9 @@ pub(super) trait Encoder: Send {
     /// Ends a stretch that can be read by itself.
     fn finish_member(&mut self) -> Result<(), Error>;
 
+    /// How many bytes are ready to go out.
+    fn ready(&self) -> usize;
+
     /// What is ready to go out.
     fn take(&mut self) -> Vec<u8>;
 }
@@ -36,9 +39,13 @@ impl Encoder for Verbatim {
         Ok(())
     }
 
+    fn ready(&self) -> usize {
+        self.0.len()
+    }
+
     fn take(&mut self) -> Vec<u8> {
-        // The next batch will be about as long.
-        let capacity = self.0.len();
+        // The next piece will be about as long.
+        let capacity = self.0.len() + self.0.len() / 8;
         std::mem::replace(&mut self.0, Vec::with_capacity(capacity))
     }
 }

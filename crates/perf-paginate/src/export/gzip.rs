@@ -61,6 +61,11 @@ impl Encoder for Gzip {
         Ok(())
     }
 
+    fn ready(&self) -> usize {
+        let ready = self.member.as_ref().map_or(&self.ready, GzEncoder::get_ref);
+        ready.len()
+    }
+
     fn take(&mut self) -> Vec<u8> {
         let ready = self
             .member

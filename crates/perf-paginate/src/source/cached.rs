@@ -1,6 +1,6 @@
 //! Sources that remember what they were asked.
 
-use super::{Origin, PageSource, Selection};
+use super::{EachItem, Origin, PageSource, Selection};
 use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
@@ -124,6 +124,14 @@ impl<S: PageSource> PageSource for Counted<S> {
 
     async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<S::Item>, Error> {
         self.source.rows(selection).await
+    }
+
+    async fn each(
+        &self,
+        selection: &Selection<'_>,
+        each: EachItem<'_, S::Item>,
+    ) -> Result<(), Error> {
+        self.source.each(selection, each).await
     }
 
     async fn records(

@@ -1,5 +1,6 @@
 //! What statements run on: anything of sqlx that executes them.
 
+use super::Pace;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use futures_util::lock::{Mutex, MutexGuard};
@@ -8,8 +9,8 @@ use std::fmt;
 use std::ops::DerefMut;
 use std::sync::Arc;
 
-/// Takes the rows of a statement one by one, as they arrive. An error ends the statement.
-pub type EachRow<'a, R> = &'a mut (dyn FnMut(R) -> Result<(), sqlx::Error> + Send);
+/// Takes the rows of a statement one by one, as they arrive, and says when the next is welcome. An error ends the statement.
+pub type EachRow<'a, R> = &'a mut (dyn FnMut(R) -> Result<Pace, sqlx::Error> + Send);
 
 /// Runs statements for a [`SqlSource`](crate::SqlSource).
 ///
@@ -19,7 +20,7 @@ pub type EachRow<'a, R> = &'a mut (dyn FnMut(R) -> Result<(), sqlx::Error> + Sen
 /// [`Exclusive`] makes one of a connection or a transaction.
 #[async_trait]
 pub trait Runner<DB: Database>: Send + Sync + 'static {
-    /// Hands every row of a statement to `each`, in order.
+    /// Hands every row of a statement to `each`, in order, at the [`Pace`] that it asks for.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ where
         // The text is the planner's: identifiers from the declaration, every value bound.
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(self);
         while let Some(row) = rows.try_next().await? {
-            each(row)?;
+            each(row)?.keep().await;
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ where
         let mut connection = self.0.lock().await;
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut **connection);
         while let Some(row) = rows.try_next().await? {
-            each(row)?;
+            each(row)?.keep().await;
         }
         Ok(())
     }

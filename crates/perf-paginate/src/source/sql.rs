@@ -1,7 +1,9 @@
 mod matching;
 mod plans;
 
-use super::{EachRow, Origin, PageSource, Position, Runner, Selection, matching_exactly};
+use super::{
+    EachItem, EachRow, Origin, Pace, PageSource, Position, Runner, Selection, matching_exactly,
+};
 use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
@@ -177,10 +179,16 @@ where
         let shape = self.shape(selection.condition);
         let keep: EachRow<'_, DB::Row> = &mut |row| {
             items.push(T::from_row(&row)?);
-            Ok(())
+            Ok(Pace::On)
         };
         self.selected(shape, selection, keep).await?;
         Ok(items)
+    }
+
+    async fn each(&self, selection: &Selection<'_>, each: EachItem<'_, T>) -> Result<(), Error> {
+        let shape = self.shape(selection.condition);
+        let decoded: EachRow<'_, DB::Row> = &mut |row| Ok(each(T::from_row(&row)?));
+        self.selected(shape, selection, decoded).await
     }
 
     async fn records(
@@ -198,7 +206,7 @@ where
             let columns = fields.iter().enumerate();
             let record = columns.map(|(column, field)| DB::read(&row, column, layout.kind(*field)));
             records.push(record.collect::<Result<Vec<_>, _>>()?);
-            Ok(())
+            Ok(Pace::On)
         };
         self.selected(shape, selection, keep).await?;
         Ok(records)
@@ -334,7 +342,7 @@ impl<DB: Backend, T, E: Runner<DB>> SqlSource<DB, T, E> {
         let mut rows = Vec::new();
         let keep: EachRow<'_, DB::Row> = &mut |row| {
             rows.push(row);
-            Ok(())
+            Ok(Pace::On)
         };
         self.run(statement, keep).await?;
         Ok(rows)

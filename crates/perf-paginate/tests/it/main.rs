@@ -2,6 +2,7 @@
 
 mod advice;
 mod aggregates;
+mod arriving;
 mod cached;
 mod chaos;
 mod conformance;

@@ -100,3 +100,15 @@ pub(crate) async fn fill(pool: &SqlitePool, rows: &[Row]) {
     }
     transaction.commit().await.unwrap();
 }
+
+/// So many rows, numbered from one.
+pub(crate) fn counted(count: i64) -> Vec<Row> {
+    let row = |id| Row {
+        id,
+        a: Some(id),
+        b: Some("text".into()),
+        c: id,
+        d: true,
+    };
+    (1..=count).map(row).collect()
+}
