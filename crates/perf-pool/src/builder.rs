@@ -10,7 +10,7 @@ use crate::seat::Seat;
 use crate::shared::Shared;
 use crate::status::{Counters, Gauge};
 use parking_lot::Mutex;
-use perf_core::{Backoff, Clock};
+use perf_core::{Backoff, Clock, CoarseClock};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
@@ -29,6 +29,7 @@ pub struct PoolBuilder<M> {
     max_idle: Option<u32>,
     capacity: Option<u32>,
     max_connecting: Option<u32>,
+    has_own_clock: bool,
     settings: Settings,
 }
 
@@ -40,6 +41,7 @@ impl<M: Manager> PoolBuilder<M> {
             max_idle: None,
             capacity: None,
             max_connecting: None,
+            has_own_clock: false,
             settings: Settings::default(),
         }
     }
@@ -219,7 +221,7 @@ impl<M: Manager> PoolBuilder<M> {
     /// `SystemClock` for both.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Arc::new(clock);
-        self.settings.stamps = Arc::clone(&self.settings.clock);
+        self.has_own_clock = true;
         self
     }
 
@@ -305,6 +307,12 @@ impl<M: Manager> PoolBuilder<M> {
         let gentle = (self.max_size / 4).clamp(2, 8);
         self.settings.max_connecting = self.max_connecting.unwrap_or(gentle) as usize;
         self.settings.max_idle = self.max_idle.map(|max_idle| max_idle as usize);
+        // Only here: the coarse clock is a thread, which a pool with a clock of its own does not start.
+        self.settings.stamps = if self.has_own_clock {
+            Arc::clone(&self.settings.clock)
+        } else {
+            Arc::new(CoarseClock::start())
+        };
         self.settings.validate()
     }
 }

@@ -26,6 +26,8 @@
 mod idle;
 mod shedding;
 mod slots;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod waiters;
 
 use crate::sync::{AtomicUsize, Mutex};

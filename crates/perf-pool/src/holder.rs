@@ -10,6 +10,7 @@ use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// Somebody who holds a resource.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,33 @@ pub(crate) const fn task_of(caller: u64) -> Option<u64> {
     } else {
         None
     }
+}
+
+/// The number of the runtime in which `caller` runs, which must be whoever runs now; `None` outside any.
+///
+/// To ask tokio means to write twice to a count that all threads of the runtime share, and in a crowd that is
+/// the dearest part of a wait. A task stays in its runtime for life and its number is never used again, so
+/// one answer for each task is enough, and the latest are kept. A task that blocks its thread on a second
+/// runtime goes on counting as one of its own.
+pub(crate) fn runtime_of(caller: u64) -> Option<u64> {
+    // `{runtime 20, task 44}`; consecutive tasks have places of their own.
+    static KNOWN: [AtomicU64; 1 << 10] = [const { AtomicU64::new(0) }; 1 << 10];
+    const TASK_BITS: u32 = 44;
+    let task = task_of(caller).filter(|task| task >> TASK_BITS == 0);
+    let place = task.map(|task| &KNOWN[usize::try_from(task & 0x3ff).unwrap_or(0)]);
+    if let (Some(task), Some(place)) = (task, place) {
+        let known = place.load(Relaxed);
+        if known << (u64::BITS - TASK_BITS) == task << (u64::BITS - TASK_BITS) {
+            return Some(known >> TASK_BITS);
+        }
+    }
+    let runtime = number_of(&Handle::try_current().ok()?.id());
+    if let (Some(task), Some(place)) = (task, place)
+        && runtime >> (u64::BITS - TASK_BITS) == 0
+    {
+        place.store(runtime << TASK_BITS | task, Relaxed);
+    }
+    Some(runtime)
 }
 
 const NO_TASK: u64 = 1 << 63;
@@ -117,6 +145,44 @@ mod tests {
         assert_eq!((here, task_of(here)), (current_caller(), None));
         let there = std::thread::spawn(current_caller).join().unwrap();
         assert_ne!(here, there);
+    }
+
+    #[test]
+    fn a_static_reference_is_read_while_it_is_replaced() {
+        static WORDS: [&str; 2] = ["one", "two"];
+        let word = StaticRef::default();
+        assert_eq!(word.target(), None);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..20).for_each(|turn| word.set(&WORDS[turn % 2])));
+            let seen = (0..20).filter_map(|_| word.target());
+            assert!(seen.into_iter().all(|seen| WORDS.contains(seen)));
+        });
+        assert_eq!(word.target(), Some(&"two"));
+    }
+
+    #[test]
+    fn tasks_of_two_runtimes_know_theirs() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build();
+        let runtimes = [runtime().unwrap(), runtime().unwrap()];
+        let numbers = runtimes.each_ref().map(|runtime| {
+            let expected = Some(number_of(&runtime.handle().id()));
+            for _ in 0..3_000 / if cfg!(miri) { 300 } else { 1 } {
+                let asked = runtime.spawn(async {
+                    let first = runtime_of(current_caller());
+                    assert_eq!(runtime_of(current_caller()), first);
+                    first
+                });
+                assert_eq!(runtime.block_on(asked).unwrap(), expected);
+            }
+            // Outside a task tokio is asked each time.
+            assert_eq!(
+                runtime.block_on(async { runtime_of(current_caller()) }),
+                expected
+            );
+            expected
+        });
+        assert_ne!(numbers[0], numbers[1]);
+        assert_eq!(runtime_of(current_caller()), None);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use crate::errand::Errand;
 use crate::error::PoolError;
 use crate::exchange::Ticket;
 use crate::health::CloseReason;
-use crate::holder::task_of;
+use crate::holder::{runtime_of, task_of};
 use crate::manager::Manager;
 use crate::roster::Chore;
 use crate::seat::{Heartbeat, Tenure};
@@ -115,9 +115,10 @@ impl<M: Manager> Shared<M> {
         heartbeat
     }
 
-    /// Whether the caller is in another runtime than the keeper. Outside any it has no timer to use.
-    pub(crate) fn keeper_is_elsewhere(&self) -> bool {
-        Handle::try_current().is_ok_and(|here| self.seat.is_outside(here.id()))
+    /// Whether `caller`, who runs now, is in another runtime than the keeper. Outside any it has no timer to
+    /// use.
+    pub(crate) fn keeper_is_elsewhere(&self, caller: u64) -> bool {
+        runtime_of(caller).is_some_and(|here| self.seat.is_outside(here))
     }
 
     /// Wakes the keeper if there is room for a new resource, or `urgent` says so.

@@ -2,7 +2,7 @@ use crate::acquire::{Acquire, Limit};
 use crate::builder::PoolBuilder;
 use crate::error::PoolError;
 use crate::health::CloseReason;
-use crate::holder::Holder;
+use crate::holder::{Holder, current_caller};
 use crate::manager::Manager;
 use crate::pooled::Pooled;
 use crate::roster::Chore;
@@ -294,7 +294,7 @@ impl<M: Manager> Pool<M> {
             tokio::select! {
                 () = vacated => {}
                 () = &mut deadline => return Ok(shared.status().size()),
-                () = clock.sleep(shared.settings.check_timeout), if shared.keeper_is_elsewhere() => {
+                () = clock.sleep(shared.settings.check_timeout), if shared.keeper_is_elsewhere(current_caller()) => {
                     shared.take_over(seen);
                     seen = shared.ring();
                 }

@@ -76,9 +76,9 @@ impl Seat {
         self.epoch() == epoch && self.is_taken.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether the holder lives in another runtime than `here`.
-    pub(crate) fn is_outside(&self, here: runtime::Id) -> bool {
-        self.home.load(Ordering::Acquire) != number_of(&here)
+    /// Whether the holder lives in another runtime than that of number `here`.
+    pub(crate) fn is_outside(&self, here: u64) -> bool {
+        self.home.load(Ordering::Acquire) != here
     }
 
     /// Tells the holder that there is something to do.

@@ -139,8 +139,9 @@ impl Counters {
 }
 
 /// What anybody may read of one slot, whoever holds it. Written by the holder of its ticket alone, but
-/// for the marks, which the keeper makes.
+/// for the marks, which the keeper makes. Begins a line of the processor's cache, as the slot does.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub(crate) struct Gauge {
     stage: AtomicU8,
     /// What the keeper has done about the current hold.

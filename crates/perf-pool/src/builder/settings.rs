@@ -1,6 +1,6 @@
 use crate::budget::Budget;
 use crate::health::Limits;
-use perf_core::{Backoff, Clock, CoarseClock, SystemClock};
+use perf_core::{Backoff, Clock, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     /// For deadlines and measured waits.
     pub(crate) clock: Arc<dyn Clock>,
-    /// For ages and holds, on the path that must not pay for a clock read.
+    /// For ages and holds, on the path that must not pay for a clock read. Chosen when the pool is built.
     pub(crate) stamps: Arc<dyn Clock>,
 }
 
@@ -65,7 +65,7 @@ impl Default for Settings {
             },
             backoff: RECONNECTING,
             clock: Arc::new(SystemClock),
-            stamps: Arc::new(CoarseClock::start()),
+            stamps: Arc::new(SystemClock),
         }
     }
 }

@@ -48,6 +48,7 @@ pub enum Outcome<F> {
 
 #[derive(Debug)]
 struct Links<F> {
+    /// Outdated in the first of the queue.
     before: Option<NonNull<Waiter<F>>>,
     after: Option<NonNull<Waiter<F>>>,
     patience: Patience,
@@ -258,13 +259,21 @@ impl<F> Waiters<F> {
         let (before, after, waker) = edit(waiter, |links| {
             (links.before.take(), links.after.take(), links.waker.take())
         });
-        match before {
-            Some(before) => edit(before, |links| links.after = after),
-            None => self.first = after,
-        }
-        match after {
-            Some(after) => edit(after, |links| links.before = before),
-            None => self.last = before,
+        // Nobody is before the first, whatever its link says: to clear that of its follower would fetch the
+        // memory of a task that has nothing to do yet.
+        if self.first == Some(waiter) {
+            self.first = after;
+            if after.is_none() {
+                self.last = None;
+            }
+        } else {
+            if let Some(before) = before {
+                edit(before, |links| links.after = after);
+            }
+            match after {
+                Some(after) => edit(after, |links| links.before = before),
+                None => self.last = before,
+            }
         }
         self.len -= 1;
         waker

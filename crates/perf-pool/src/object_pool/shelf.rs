@@ -63,3 +63,42 @@ impl<T> Shelf<T> {
         )
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const ROUNDS: u64 = if cfg!(miri) { 30 } else { 10_000 };
+
+    #[test]
+    fn two_threads_reach_in_one_at_a_time() {
+        let shelf = Shelf::new();
+        let put = || {
+            let reached = (0..ROUNDS).filter_map(|round| shelf.try_reach(|kept| kept.push(round)));
+            reached.count()
+        };
+        let (here, there) = thread::scope(|scope| {
+            let other = scope.spawn(put);
+            (put(), other.join().unwrap())
+        });
+        let kept = shelf.try_reach(std::mem::take).unwrap();
+        assert_eq!(kept.len(), here + there);
+    }
+
+    #[test]
+    fn a_panic_inside_leaves_it_open() {
+        let shelf = Shelf::new();
+        let panicked = thread::scope(|scope| {
+            let reach = || {
+                shelf.try_reach(|kept| {
+                    kept.push(Box::new(1));
+                    panic!("after the change");
+                })
+            };
+            scope.spawn(reach).join().is_err()
+        });
+        assert!(panicked);
+        assert_eq!(shelf.try_reach(Vec::pop), Some(Some(Box::new(1))));
+    }
+}
