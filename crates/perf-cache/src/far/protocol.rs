@@ -4,7 +4,9 @@ use crate::envelope::{self, Envelope};
 use crate::store::{Lease, LeaseRequest, Settlement, StoreError, Watch};
 use crate::time::Time;
 use crate::versions::Version;
+use parking_lot::Mutex;
 use perf_core::Moment;
+use perf_core::clock::Sleep;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +21,8 @@ pub(crate) struct Far<K, V> {
     pub(crate) debts: Arc<AtomicBool>,
     /// Until when reads go without the store, in nanoseconds of the clock.
     cooling_until: AtomicU64,
+    /// The limit of the last request that was answered in time.
+    unreached: Mutex<Option<Sleep>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) failures: AtomicU64,
@@ -93,6 +97,7 @@ impl<K, V> Far<K, V> {
             time,
             debts: Arc::default(),
             cooling_until: AtomicU64::new(0),
+            unreached: Mutex::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -448,19 +453,27 @@ impl<K, V> Far<K, V> {
     }
 
     /// Waits for the store, no longer than allowed. After a failure, reads go without it for a while.
+    ///
+    /// The limit of a request outlives it until that of the next one is set. A runtime whose nearest timer
+    /// is further away than a new one wakes its own driver to tell it, by a system call that costs more
+    /// than all else that is done here; a nearer one that is still set, though nobody waits for it any
+    /// more, spares that for all timers of the next request.
     pub(super) async fn ask<T>(
         &self,
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, CacheError> {
-        let limit = self.time.sleep(self.tier.timeout);
+        let mut limit = self.time.sleep(self.tier.timeout);
         let error = tokio::select! {
             biased;
             answer = answer => match answer {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let _former = self.unreached.lock().replace(limit);
+                    return Ok(answer);
+                }
                 Err(source) => CacheError::Far { operation, source },
             },
-            () = limit => CacheError::FarTimeout { operation },
+            () = &mut limit => CacheError::FarTimeout { operation },
         };
         count(&self.failures);
         let until: Moment = self.time.now().saturating_add(self.tier.cool_down);
