@@ -15,12 +15,12 @@ const UNSAFE_PARTS: &[(&str, &[&str])] = &[(
 /// Not strict about provenance: the locks that the modules take keep pointers in numbers.
 const FLAGS: &str = "-Zmiri-permissive-provenance";
 
-/// Interprets the tests of [`UNSAFE_PARTS`], where Miri is installed.
+/// Interprets the tests of [`UNSAFE_PARTS`], where Miri can be set up.
 pub(super) fn run() -> Result<()> {
-    if !run::answers("cargo", &["+nightly", "miri", "--version"]) {
+    if !run::answers("cargo", &["+nightly", "miri", "setup"]) {
         run::skip(
             "Miri",
-            "it is not installed: rustup component add --toolchain nightly miri rust-src",
+            "it cannot be set up: rustup component add --toolchain nightly miri rust-src",
         );
         return Ok(());
     }
