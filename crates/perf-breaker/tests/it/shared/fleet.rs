@@ -10,7 +10,9 @@ use std::time::Duration;
 
 const QUOTA: &str = "10000/second burst 4000";
 const INSTANCES: u32 = 4;
-const LEASE: u32 = 250;
+/// As small as the trips allow: what the leases hold is set aside from the burst, and what is left in them at
+/// the end was never used.
+const LEASE: u32 = 125;
 /// What the child finds its server by, and for how long it calls.
 const SERVER: &str = "PERF_FLEET_SERVER";
 const SECONDS: &str = "PERF_FLEET_SECONDS";
@@ -86,7 +88,7 @@ async fn four_processes_with_leases_stay_within_the_quota_on_few_trips() {
     let admitted: u64 = reports.iter().map(|(_, admitted)| admitted).sum();
     let trips = proxy.traffic().round_trips;
     let allowed = 4_000 + elapsed.as_micros() * 10_000 / 1_000_000;
-    let wanted = 4_000 - u64::from(INSTANCES * LEASE) + seconds * 10_000;
+    let wanted = 4_000 + seconds * 10_000;
     println!(
         "{calls} calls, {admitted} admitted of {wanted} to {allowed}, {trips} trips, {elapsed:?}"
     );
