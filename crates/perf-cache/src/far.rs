@@ -16,6 +16,7 @@
 //! Whatever fails here is a miss: a store that is down costs loads, never an error to a reader.
 
 mod administer;
+mod ask;
 mod config;
 mod protocol;
 mod standing;

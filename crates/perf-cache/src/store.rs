@@ -23,6 +23,8 @@ mod quick;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod remote;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -38,6 +40,8 @@ pub use self::mysql::MySqlStore;
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "redis-sentinel")]
+pub use self::sentinel::RedisSentinelStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 pub use crate::pattern::Pattern;

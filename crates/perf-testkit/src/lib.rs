@@ -12,4 +12,6 @@ pub use cancellation::{DropPoint, cancel_at_every_poll};
 pub use error::Error;
 pub use flights::FlightData;
 pub use proxy::{FaultProxy, Faults};
-pub use server::{Database, MariaDbServer, PostgresServer, RedisCluster, RedisServer};
+pub use server::{
+    Database, MariaDbServer, PostgresServer, RedisCluster, RedisSentinel, RedisServer,
+};

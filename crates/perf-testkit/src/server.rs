@@ -23,6 +23,7 @@
 //! |---|---|---|---|
 //! | [`RedisServer`] | 15 ms | | free |
 //! | [`RedisCluster`] | 2 s, in which Redis lets no new master serve | | free |
+//! | [`RedisSentinel`] | some seconds, until the sentinel knows the replica | | free |
 //! | [`PostgresServer`] | 95 ms | 2 s | 85 ms |
 //! | [`MariaDbServer`] | 140 ms | 1 s | 10 ms |
 //!
@@ -48,6 +49,7 @@ mod process;
 mod program;
 mod redis;
 mod resp;
+mod sentinel;
 mod shared;
 mod supervisor;
 mod template;
@@ -57,6 +59,7 @@ pub use database::Database;
 pub use mariadb::MariaDbServer;
 pub use postgres::PostgresServer;
 pub use redis::RedisServer;
+pub use sentinel::RedisSentinel;
 
 /// The controls that every single server offers, over its field `instance`.
 macro_rules! controls {

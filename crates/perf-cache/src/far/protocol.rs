@@ -1,11 +1,10 @@
 use super::FarTier;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
-use crate::store::{Lease, LeaseRequest, Settlement, StoreError, Watch};
+use crate::store::{Lease, LeaseRequest, Settlement, Watch};
 use crate::time::Time;
 use crate::versions::Version;
 use parking_lot::Mutex;
-use perf_core::Moment;
 use perf_core::clock::Sleep;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,13 +15,13 @@ use std::time::{Duration, SystemTime};
 pub(crate) struct Far<K, V> {
     pub(super) tier: FarTier<K, V>,
     namespace: String,
-    time: Time,
+    pub(super) time: Time,
     /// Whether invalidations wait to be told to the store. Reads go without it until they are.
     pub(crate) debts: Arc<AtomicBool>,
     /// Until when reads go without the store, in nanoseconds of the clock.
-    cooling_until: AtomicU64,
+    pub(super) cooling_until: AtomicU64,
     /// The limit of the last request that was answered in time.
-    unreached: Mutex<Option<Sleep>>,
+    pub(super) unreached: Mutex<Option<Sleep>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) failures: AtomicU64,
@@ -125,12 +124,6 @@ impl<K, V> Far<K, V> {
     /// `ttl`, at most what the near tier may keep.
     pub(crate) fn near_ttl(&self, ttl: Duration) -> Duration {
         self.tier.near_ttl.map_or(ttl, |limit| ttl.min(limit))
-    }
-
-    /// Whether reads go without the store.
-    pub(crate) fn is_cooling(&self) -> bool {
-        self.debts.load(Ordering::Acquire)
-            || self.time.now().as_nanos() < self.cooling_until.load(Ordering::Relaxed)
     }
 
     /// Looks under the keys: in one round trip if `tags` are all those of the values, else in two.
@@ -451,36 +444,6 @@ impl<K, V> Far<K, V> {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         })
     }
-
-    /// Waits for the store, no longer than allowed. After a failure, reads go without it for a while.
-    ///
-    /// The limit of a request outlives it until that of the next one is set. A runtime whose nearest timer
-    /// is further away than a new one wakes its own driver to tell it, by a system call that costs more
-    /// than all else that is done here; a nearer one that is still set, though nobody waits for it any
-    /// more, spares that for all timers of the next request.
-    pub(super) async fn ask<T>(
-        &self,
-        operation: &'static str,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, CacheError> {
-        let mut limit = self.time.sleep(self.tier.timeout);
-        let error = tokio::select! {
-            biased;
-            answer = answer => match answer {
-                Ok(answer) => {
-                    let _former = self.unreached.lock().replace(limit);
-                    return Ok(answer);
-                }
-                Err(source) => CacheError::Far { operation, source },
-            },
-            () = &mut limit => CacheError::FarTimeout { operation },
-        };
-        count(&self.failures);
-        let until: Moment = self.time.now().saturating_add(self.tier.cool_down);
-        self.cooling_until
-            .fetch_max(until.as_nanos(), Ordering::Relaxed);
-        Err(error)
-    }
 }
 
 fn texts(tags: &[Box<str>]) -> impl Iterator<Item = &str> {
@@ -498,6 +461,6 @@ fn new_seal() -> u64 {
     fastrand::u64(1..)
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

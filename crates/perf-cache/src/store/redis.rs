@@ -1,4 +1,4 @@
-mod ears;
+pub(super) mod ears;
 
 use super::StoreInfo;
 use super::remote::Watch;
@@ -7,7 +7,7 @@ use crate::pattern::Pattern;
 use async_trait::async_trait;
 use ears::Ears;
 use perf_core::Transience;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, Cmd, IntoConnectionInfo, ParsingError, Pipeline, RedisError, Value, cmd,
@@ -25,10 +25,10 @@ use std::time::Duration;
 ///
 /// Give Redis a memory limit and an eviction policy: the cache survives the loss of any key.
 #[derive(Clone)]
-pub struct RedisStore {
-    connection: ConnectionManager,
+pub struct RedisStore<C = ConnectionManager> {
+    pub(super) connection: C,
     /// None on a connection of the user's making, which tells no address.
-    ears: Option<Arc<Ears>>,
+    pub(super) ears: Option<Arc<Ears>>,
 }
 
 /// How long a generation lives.
@@ -82,14 +82,19 @@ impl RedisStore {
             ears: None,
         }
     }
+}
 
-    fn connection(&self) -> ConnectionManager {
+impl<C: Clone> RedisStore<C> {
+    fn connection(&self) -> C {
         self.connection.clone()
     }
 }
 
 #[async_trait]
-impl RemoteStore for RedisStore {
+impl<C> RemoteStore for RedisStore<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
     async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
         let Some(command) = read_command(keys, tags) else {
             return Ok(Reading::default());
@@ -266,7 +271,7 @@ impl RemoteStore for RedisStore {
     }
 }
 
-impl fmt::Debug for RedisStore {
+impl<C> fmt::Debug for RedisStore<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }

@@ -25,6 +25,7 @@ mod panics;
 mod processes;
 mod refresh;
 mod runtimes;
+mod sentinel;
 mod settings;
 mod single_flight;
 mod staleness;

@@ -1,7 +1,7 @@
 //! Redis killed, paused, restarted and replaced by an empty one, under load.
 
 use crate::Sure;
-use perf_cache::store::RedisStore;
+use perf_cache::store::{RedisStore, RemoteStore};
 use perf_cache::{Cache, EntryPolicy, FarTier, Source};
 use perf_core::{Clock, ManualClock, SystemClock};
 use perf_testkit::RedisServer;
@@ -29,21 +29,23 @@ struct Truth {
     settled: [AtomicU64; KEYS],
 }
 
-/// Two processes on one Redis, on a clock of their own.
-struct Fleet {
+/// Two processes on one far store, on a clock of their own.
+pub(crate) struct Fleet {
     truth: Arc<Truth>,
-    clock: ManualClock,
+    pub(crate) clock: ManualClock,
     writer: Numbers,
     other: Numbers,
 }
 
 impl Fleet {
-    fn new(server: &RedisServer) -> anyhow::Result<Self> {
+    pub(crate) fn on<S: RemoteStore>(
+        store: impl Fn() -> anyhow::Result<S>,
+    ) -> anyhow::Result<Self> {
         let clock = ManualClock::new();
         let hour = Duration::from_secs(3_600);
         let node = || {
             // The driver's own limit ends a request to a Redis that is paused.
-            let tier = FarTier::new(RedisStore::new(&server.url())?).timeout(hour);
+            let tier = FarTier::new(store()?).timeout(hour);
             let tier = tier.near_ttl(NEAR_TTL).cool_down(COOL_DOWN);
             let builder = Cache::builder("outages").clock(clock.clone()).jitter(0.0);
             let cache = builder.load_timeout(hour).far(tier).build()?;
@@ -58,7 +60,10 @@ impl Fleet {
     }
 
     /// Changes every key and reads it from both processes, while something happens.
-    async fn work(&self, during: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(crate) async fn work(
+        &self,
+        during: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         for key in 0..KEYS {
             tasks.spawn(change(Arc::clone(&self.truth), self.writer.clone(), key));
@@ -87,7 +92,7 @@ impl Fleet {
     }
 
     /// Waits until invalidations are acknowledged again and one process finds what the other loaded.
-    async fn recover(&self) -> anyhow::Result<()> {
+    pub(crate) async fn recover(&self) -> anyhow::Result<()> {
         let began = SystemClock.now();
         let ensure_patience = || {
             let waited = SystemClock.now().since(began);
@@ -116,7 +121,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn far_failures(&self) -> u64 {
+    pub(crate) fn far_failures(&self) -> u64 {
         self.writer.stats().far_failures + self.other.stats().far_failures
     }
 }
@@ -149,7 +154,7 @@ async fn read(truth: Arc<Truth>, cache: Numbers, key: usize, is_other: bool) -> 
 }
 
 /// The caches' clock runs on, ten times as fast as the world's.
-fn run(clock: ManualClock) -> tokio::task::JoinHandle<()> {
+pub(crate) fn run(clock: ManualClock) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             SystemClock.sleep(Duration::from_millis(1)).await;
@@ -163,7 +168,7 @@ async fn no_reader_sees_an_error_or_old_data_while_redis_fails() -> anyhow::Resu
     let durable = RedisServer::start_with(&["--appendonly", "yes"])?;
     let forgetful = RedisServer::start()?;
     for (server, is_paused) in [(&durable, true), (&durable, false), (&forgetful, false)] {
-        let fleet = Fleet::new(server)?;
+        let fleet = Fleet::on(|| Ok(RedisStore::new(&server.url())?))?;
         let ticking = run(fleet.clock.clone());
         fleet.recover().await?;
         let fail = || match is_paused {

@@ -69,6 +69,32 @@ impl RedisCluster {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 
+    /// Has the nodes name these addresses to clients instead of their own: those of proxies before them.
+    /// Returns when all nodes do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] and [`Error::System`] when a node cannot be told, [`Error::NotReady`] when the others
+    /// do not hear of it.
+    pub fn announce(&self, addresses: &[SocketAddr]) -> Result<(), Error> {
+        for (node, address) in self.nodes.iter().zip(addresses) {
+            let port = address.port().to_string();
+            node.ask(&["CONFIG", "SET", "cluster-announce-port", &port])?;
+        }
+        let names_all = |node: &RedisServer| {
+            let nodes = node.ask(&["CLUSTER", "NODES"]).unwrap_or_default();
+            let names = |address| nodes.contains(&format!("{address}@"));
+            addresses.iter().all(names)
+        };
+        if process::wait_until(AGREED_WITHIN, || self.nodes.iter().all(names_all)) {
+            return Ok(());
+        }
+        Err(Error::NotReady {
+            server: "the Redis cluster",
+            log: self.nodes[0].ask(&["CLUSTER", "NODES"])?,
+        })
+    }
+
     /// A key prefix that no other test of this process is given. It holds no hash tag.
     #[must_use]
     pub fn key_prefix(&self) -> String {

@@ -5,6 +5,8 @@ use super::template::Storage;
 use super::{controls, program, resp, template};
 use crate::{Error, port};
 use rustix::process::Pid;
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -63,13 +65,30 @@ impl RedisServer {
     ///
     /// As [`RedisServer::start`]; an unknown argument is an [`Error::NotReady`] that holds Redis's own words.
     pub fn start_with(arguments: &[&str]) -> Result<Self, Error> {
+        Self::start_as(|folder, address| Ok(own_arguments(folder, address, arguments)))
+    }
+
+    /// A sentinel with these lines in the file that it keeps its state in.
+    pub(super) fn start_sentinel(settings: &str) -> Result<Self, Error> {
+        Self::start_as(|folder, address| {
+            let file = folder.join("sentinel.conf");
+            fs::write(&file, settings)?;
+            let mut arguments = own_arguments(folder, address, &["--sentinel"]);
+            arguments.insert(0, file.display().to_string());
+            Ok(arguments)
+        })
+    }
+
+    fn start_as(
+        arguments: impl Fn(&Path, SocketAddr) -> io::Result<Vec<String>>,
+    ) -> Result<Self, Error> {
         let program = program::find("redis-server")?;
         attempt(|| {
             let folder = template::folder(None, Storage::Fast)?;
             let address = port::free_address()?;
             let launch = Launch {
                 program: program.clone(),
-                arguments: own_arguments(folder.path(), address, arguments),
+                arguments: arguments(folder.path(), address)?,
                 user: None,
             };
             let instance = Instance::start("Redis", folder, launch, is_ready)?;

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// Listens, on one connection for all, to what happens to the keys that somebody waits for.
-pub(super) struct Ears {
+pub(in crate::store) struct Ears {
     client: Client,
     /// None until somebody waits, and after the connection was lost.
     sink: AsyncMutex<Option<PubSubSink>>,
@@ -28,7 +28,7 @@ struct Awaited {
 }
 
 impl Ears {
-    pub(super) fn new(client: Client) -> Arc<Self> {
+    pub(in crate::store) fn new(client: Client) -> Arc<Self> {
         Arc::new(Self {
             client,
             sink: AsyncMutex::default(),
