@@ -332,3 +332,46 @@ async fn keep<M: Manager>(lease: Lease<M>) {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Pool, from_fn};
+    use perf_core::{Clock, ManualClock, SystemClock};
+    use std::convert::Infallible;
+    use std::thread;
+    use std::time::Duration;
+    use tokio::runtime::Builder;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A holder who returns between the mark and the room made for it would take nothing back, and the room
+    /// would stay: while somebody else has the roster, there is neither.
+    #[test]
+    fn a_leak_is_marked_only_together_with_its_room() {
+        let clock = ManualClock::new();
+        let pool = Pool::builder(from_fn(async || Ok::<_, Infallible>(0)));
+        let pool = pool.clock(clock.clone()).leak_after(SECOND);
+        let pool = pool.replace_leaked(true).build().expect("valid");
+        let runtime = Builder::new_current_thread().build().expect("no drivers");
+        let held = runtime.block_on(pool.acquire()).expect("it is created");
+        clock.advance(2 * SECOND);
+        let shared = &pool.shared;
+        let marked = || shared.gauges.iter().any(|gauge| gauge.is_marked());
+        thread::scope(|scope| {
+            let roster = shared.roster.lock();
+            let report = scope.spawn(|| shared.report_leaks(clock.now()));
+            // Long enough for a mark that comes too early; one that comes in time cannot come at all.
+            let end = SystemClock.now().saturating_add(SECOND / 10);
+            while SystemClock.now() < end && !marked() {
+                thread::yield_now();
+            }
+            assert!(!marked(), "marked without its room");
+            drop(roster);
+            report.join().expect("it reports");
+        });
+        assert!(marked());
+        assert_eq!(shared.roster.lock().replaced, 1);
+        drop(held);
+        assert_eq!(shared.roster.lock().replaced, 0);
+    }
+}

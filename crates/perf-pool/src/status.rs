@@ -236,7 +236,13 @@ impl Gauge {
     /// Forgets the marks of the hold. Whether the resource had been replaced.
     #[inline]
     pub(crate) fn end_hold(&self) -> bool {
-        self.marks.load(Relaxed) != 0 && self.marks.swap(0, Relaxed) & REPLACED != 0
+        self.is_marked() && self.marks.swap(0, Relaxed) & REPLACED != 0
+    }
+
+    /// Whether the current hold was reported.
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.load(Relaxed) != 0
     }
 
     pub(crate) fn served(&self) -> u64 {

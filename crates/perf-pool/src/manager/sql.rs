@@ -138,8 +138,8 @@ where
     let row = sqlx::raw_sql(AssertSqlSafe(question(&nonce)))
         .fetch_one(connection)
         .await?;
-    let answer: String = row.try_get(0)?;
-    Ok(if answer == nonce {
+    let answer: Option<String> = row.try_get(0)?;
+    Ok(if answer == Some(nonce) {
         Fate::Keep
     } else {
         Fate::Discard

@@ -38,6 +38,56 @@ async fn a_database_that_is_not_there_fails_at_once_with_the_cause() -> TestResu
     Ok(())
 }
 
+/// Counts what is logged as a warning or worse.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::Id) {}
+
+    fn exit(&self, _: &tracing::Id) {}
+}
+
+#[tokio::test]
+async fn the_reset_of_a_connection_without_a_transaction_warns_nobody() -> TestResult {
+    let warnings = Warnings::default();
+    let _logged_here = tracing::subscriber::set_default(warnings.clone());
+    let logged = || warnings.0.load(std::sync::atomic::Ordering::SeqCst);
+    let (proxy, pool) = connect_through(1)?;
+    let mut guard = pool.acquire().await?;
+    sqlx::raw_sql("SELECT 1").execute(&mut *guard).await?;
+    let trips = proxy.traffic().round_trips;
+    drop(guard);
+    let mut guard = pool.acquire().await?;
+    assert_eq!((proxy.traffic().round_trips, logged()), (trips + 1, 0));
+    // That the driver does log what the server warns of, and that an aborted transaction is still ended.
+    sqlx::raw_sql("ROLLBACK").execute(&mut *guard).await?;
+    assert_eq!(logged(), 1);
+    let aborted = sqlx::raw_sql("BEGIN; SELECT 1 / 0").execute(&mut *guard);
+    assert!(aborted.await.is_err());
+    drop(guard);
+    let mut guard = pool.acquire().await?;
+    assert!(!is_in_transaction(&mut guard).await?);
+    assert_eq!((logged(), pool.metrics().closed.len()), (1, 0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_reset_clears_what_a_session_can_hold() -> TestResult {
     let (_proxy, pool) = connect_through(1)?;
