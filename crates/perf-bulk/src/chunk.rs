@@ -2,8 +2,9 @@
 //!
 //! An iterator is drawn from when the chunk before is written. A stream is drawn from while it is being
 //! written, up to one chunk ahead: that is the second buffer, and a writer that falls behind stops the
-//! stream.
+//! stream. A stream that fails has ended, and what came before is its last chunk.
 
+use crate::error::BoxError;
 use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -35,6 +36,9 @@ pub(crate) trait Input: Send {
 
     /// The next chunk, however far it has grown.
     fn take(&mut self) -> Vec<Self::Row>;
+
+    /// Why the input ended before its time, once its last chunk is taken.
+    fn failure(&mut self) -> Option<BoxError>;
 
     /// How many items are left, when the input is sure.
     fn exact_len(&self) -> Option<u64>;
@@ -147,35 +151,49 @@ impl<I: Iterator<Item: Send + Sync> + Send> Input for Rows<I> {
         self.chunk.take()
     }
 
+    fn failure(&mut self) -> Option<BoxError> {
+        None
+    }
+
     fn exact_len(&self) -> Option<u64> {
         exact(self.input.size_hint())
     }
 }
 
 /// The chunks of a stream.
-pub(crate) struct Streamed<S: Stream> {
+pub(crate) struct Streamed<S, R> {
     input: Option<Pin<Box<S>>>,
-    chunk: Growing<S::Item>,
+    chunk: Growing<R>,
+    failure: Option<BoxError>,
 }
 
-impl<S: Stream> Streamed<S> {
-    pub(crate) fn new(input: S, limit: Limit<S::Item>) -> Self {
+impl<R, S: Stream<Item = Result<R, BoxError>>> Streamed<S, R> {
+    pub(crate) fn new(input: S, limit: Limit<R>) -> Self {
         Self {
             input: Some(Box::pin(input)),
             chunk: Growing::new(limit),
+            failure: None,
         }
     }
 }
 
-impl<S: Stream<Item: Send + Sync> + Send> Input for Streamed<S> {
-    type Row = S::Item;
+impl<R, S> Input for Streamed<S, R>
+where
+    R: Send + Sync,
+    S: Stream<Item = Result<R, BoxError>> + Send,
+{
+    type Row = R;
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while !self.chunk.is_full()
             && let Some(input) = &mut self.input
         {
             match input.as_mut().poll_next(context) {
-                Poll::Ready(Some(row)) => self.chunk.push(row),
+                Poll::Ready(Some(Ok(row))) => self.chunk.push(row),
+                Poll::Ready(Some(Err(error))) => {
+                    self.failure = Some(error);
+                    self.input = None;
+                }
                 Poll::Ready(None) => self.input = None,
                 Poll::Pending => return Poll::Pending,
             }
@@ -187,8 +205,12 @@ impl<S: Stream<Item: Send + Sync> + Send> Input for Streamed<S> {
         true
     }
 
-    fn take(&mut self) -> Vec<S::Item> {
+    fn take(&mut self) -> Vec<R> {
         self.chunk.take()
+    }
+
+    fn failure(&mut self) -> Option<BoxError> {
+        self.failure.take()
     }
 
     fn exact_len(&self) -> Option<u64> {
@@ -242,7 +264,7 @@ mod tests {
         ) {
             let limit = limit(rows, bytes);
             let of_rows = chunks(Rows::new(0..items, limit));
-            let stream = futures_util::stream::iter(0..items);
+            let stream = futures_util::stream::iter((0..items).map(Ok));
             prop_assert_eq!(&of_rows, &chunks(Streamed::new(stream, limit)));
             prop_assert_eq!(of_rows.concat(), (0..items).collect::<Vec<_>>());
             let size = |chunk: &[usize]| chunk.iter().map(|row| row % 7).sum::<usize>();
@@ -266,9 +288,13 @@ mod tests {
     #[test]
     fn a_stream_is_drawn_one_chunk_ahead_and_no_further() {
         let drawn = std::sync::atomic::AtomicUsize::new(0);
-        let counted = futures_util::stream::iter((0..100).inspect(|_| {
-            drawn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }));
+        let counted = futures_util::stream::iter(
+            (0..100)
+                .inspect(|_| {
+                    drawn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                })
+                .map(Ok),
+        );
         let mut input = Streamed::new(counted, limit(10, None));
         assert_eq!(now(input.next_chunk()).len(), 10);
         let mut polls = 0;

@@ -121,6 +121,15 @@ pub enum BulkError {
         /// What stopped the operation.
         source: Box<Self>,
     },
+    /// The stream that the rows came from failed. Under [`Atomicity::All`](crate::Atomicity) nothing is written; otherwise
+    /// this is the source of a [`Partial`](Self::Partial), and the rows that came before are settled.
+    #[error("the input failed after {rows} rows")]
+    Input {
+        /// How many rows had come.
+        rows: u64,
+        /// What the stream said.
+        source: BoxError,
+    },
     /// More rows were refused than the caller puts up with. The chunk with the last of them is undone.
     #[error("more than {most} rows were refused")]
     TooManyRefused {

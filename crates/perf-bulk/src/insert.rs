@@ -4,7 +4,7 @@ mod run;
 
 use crate::backend::{Backend, Target, driver_error};
 use crate::chunk::{ByteLimit, Input, Limit, Rows, Streamed};
-use crate::error::BulkError;
+use crate::error::{BoxError, BulkError};
 use crate::policy::{Atomicity, Strategy};
 use crate::progress::{Meter, Observer, Progress};
 use crate::report::BulkReport;
@@ -12,6 +12,7 @@ use crate::retry;
 use crate::row::BulkRow;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
+use futures_util::StreamExt as _;
 use perf_core::{Backoff, Clock, SystemClock};
 use run::Run;
 use sqlx::Acquire;
@@ -274,6 +275,78 @@ impl<'p> BulkInsert<'p> {
         A: Acquire<'c, Database = B> + Send + 'c,
         S: Stream<Item: BulkRow<B> + Send + Sync + 'c> + Send + 'c,
     {
+        self.streamed(connection, rows.map(Ok))
+    }
+
+    /// As [`execute_stream`](Self::execute_stream), for rows whose source may fail: a file that cannot be read to its end, or
+    /// another server. The first error ends the insert.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "sqlite", feature = "macros"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use perf_bulk::{Atomicity, BulkError, BulkInsert, BulkRow};
+    /// use sqlx::{Connection, SqliteConnection};
+    ///
+    /// #[derive(BulkRow)]
+    /// struct Plane {
+    ///     id: i64,
+    /// }
+    ///
+    /// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+    /// sqlx::query("CREATE TABLE planes (id INTEGER PRIMARY KEY)")
+    ///     .execute(&mut connection)
+    ///     .await?;
+    /// let lines = ["1", "2", "three", "4"].map(|line| line.parse().map(|id| Plane { id }));
+    /// let insert = BulkInsert::into("planes").atomicity(Atomicity::PerChunk);
+    /// let stopped = insert.execute_try_stream(&mut connection, futures_util::stream::iter(lines)).await;
+    /// assert!(matches!(
+    ///     stopped,
+    ///     Err(BulkError::Partial { settled: 2, source, .. }) if matches!(*source, BulkError::Input { rows: 2, .. })
+    /// ));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(feature = "sqlite", feature = "macros")))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`execute_stream`](Self::execute_stream), and [`BulkError::Input`] where the stream fails. Under
+    /// [`Atomicity::All`] nothing is written then. Otherwise the rows that came before are written first, and the error is
+    /// a [`BulkError::Partial`] that says how many.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute`](Self::execute).
+    pub fn execute_try_stream<'c, B, A, S, R, E>(
+        self,
+        connection: A,
+        rows: S,
+    ) -> BoxFuture<'c, Result<BulkReport<R>, BulkError>>
+    where
+        'p: 'c,
+        B: Backend,
+        A: Acquire<'c, Database = B> + Send + 'c,
+        S: Stream<Item = Result<R, E>> + Send + 'c,
+        R: BulkRow<B> + Send + Sync + 'c,
+        E: Into<BoxError> + 'c,
+    {
+        self.streamed(connection, rows.map(|row| row.map_err(Into::into)))
+    }
+
+    fn streamed<'c, B, A, S, R>(
+        self,
+        connection: A,
+        rows: S,
+    ) -> BoxFuture<'c, Result<BulkReport<R>, BulkError>>
+    where
+        'p: 'c,
+        B: Backend,
+        A: Acquire<'c, Database = B> + Send + 'c,
+        S: Stream<Item = Result<R, BoxError>> + Send + 'c,
+        R: BulkRow<B> + Send + Sync + 'c,
+    {
         let bytes = self.chunk_bytes.or(Some(Self::DEFAULT_STREAM_CHUNK_BYTES));
         let input = Streamed::new(rows, self.limit(bytes));
         Box::pin(self.run(connection, input))
@@ -333,6 +406,7 @@ impl<'p> BulkInsert<'p> {
                     .await?;
             }
         }
+        run.end(&mut input)?;
         Ok(run.report())
     }
 }

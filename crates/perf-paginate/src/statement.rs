@@ -74,6 +74,12 @@ impl Shape<'_> {
         segments.chunks(at_once.max(1))
     }
 
+    /// Whether two ordered ranges of one index can be merged without a sort: PostgreSQL does so where nothing stands before
+    /// the order's fields in the index, as the field of a filter may.
+    pub(crate) fn merges_ranges(&self) -> bool {
+        self.dialect == Dialect::Postgres && *self.condition == Condition::always()
+    }
+
     /// The first `limit` rows of consecutive segments.
     pub(crate) fn rows(&self, order: &TotalOrder, segments: &[Segment], limit: u64) -> Statement {
         let mut key = self.key(b'r');
@@ -227,6 +233,13 @@ impl<'a> Writer<'a> {
     }
 
     fn segment(&mut self, order: &TotalOrder, segment: &Segment, limit: u64) {
+        if let Range::After {
+            missed: Some(missed),
+            ..
+        } = &segment.range
+        {
+            return self.with_missed(order, segment, missed, limit);
+        }
         let beside_equality = !segment.fixed.is_empty() || self.item.is_some();
         let sought = beside_equality && matches!(segment.range, Range::After { .. });
         if sought && !self.shape.dialect.seeks_row_values() {
@@ -357,6 +370,7 @@ impl<'a> Writer<'a> {
                 values,
                 form,
                 inclusive,
+                missed: _,
             } => {
                 self.push(joint.next());
                 self.after(&keys[..values.len()], values, *form, *inclusive);

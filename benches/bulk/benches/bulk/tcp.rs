@@ -51,9 +51,20 @@ pub(crate) fn stalls(_criterion: &mut Criterion) {
             .await
             .expect("a table");
         for (way, size) in WAYS.into_iter().flat_map(|way| SIZES.map(|size| (way, size))) {
-            let near = times(&mut unix, way, &rows[..size], calls).await;
-            let far = times(&mut tcp, way, &rows[..size], calls).await;
-            let [(near, disturbed), (median, late)] = [near, far].map(|times| {
+            let (mut near, mut far) = (Vec::new(), Vec::new());
+            for call in 0..=calls {
+                // They take turns, so that what the server does meanwhile, such as a checkpoint, meets both.
+                let times = [
+                    time(&mut unix, way, &rows[..size]).await,
+                    time(&mut tcp, way, &rows[..size]).await,
+                ];
+                if call > 0 {
+                    near.push(times[0]);
+                    far.push(times[1]);
+                }
+            }
+            let [(near, disturbed), (median, late)] = [near, far].map(|mut times| {
+                times.sort_unstable();
                 let median = times[times.len() / 2];
                 let late = times.iter().filter(|time| **time > median + STALL);
                 (median, late.count())
@@ -78,30 +89,19 @@ pub(crate) fn stalls(_criterion: &mut Criterion) {
     );
 }
 
-/// The times of calls, ascending.
-async fn times<R>(
-    connection: &mut PgConnection,
-    way: Strategy,
-    rows: &[R],
-    calls: usize,
-) -> Vec<Duration>
+/// The time of one call.
+async fn time<R>(connection: &mut PgConnection, way: Strategy, rows: &[R]) -> Duration
 where
     R: BulkRow<Postgres> + Send + Sync,
 {
-    let mut times = Vec::new();
-    for call in 0..=calls {
-        let start = Instant::now();
-        let insert = BulkInsert::into("flights").strategy(way);
-        let report = insert.execute(&mut *connection, rows).await;
-        assert_eq!(report.expect("an insert").written, rows.len() as u64);
-        if call > 0 {
-            times.push(start.elapsed());
-        }
-        sqlx::raw_sql("TRUNCATE flights")
-            .execute(&mut *connection)
-            .await
-            .expect("a statement");
-    }
-    times.sort_unstable();
-    times
+    let start = Instant::now();
+    let insert = BulkInsert::into("flights").strategy(way);
+    let report = insert.execute(&mut *connection, rows).await;
+    let time = start.elapsed();
+    assert_eq!(report.expect("an insert").written, rows.len() as u64);
+    sqlx::raw_sql("TRUNCATE flights")
+        .execute(&mut *connection)
+        .await
+        .expect("a statement");
+    time
 }

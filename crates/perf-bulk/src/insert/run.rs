@@ -86,6 +86,9 @@ impl<R: Send + Sync> Run<'_, R> {
             sent += chunk.len() as u64;
             chunk = input.next_chunk().await;
         }
+        if let Some(source) = input.failure() {
+            return Err(stopped(true)(BulkError::Input { rows: sent, source }));
+        }
         B::commit(scope).await.map_err(stopped(beyond_first))?;
         self.settled = sent;
         self.ids = ids;
@@ -107,6 +110,17 @@ impl<R: Send + Sync> Run<'_, R> {
             chunk = input.next_chunk().await;
         }
         Ok(())
+    }
+
+    /// Whether the input has ended as it should, after its last chunk.
+    pub(super) fn end(&mut self, input: &mut impl Input<Row = R>) -> Result<(), BulkError> {
+        match input.failure() {
+            Some(source) => {
+                let rows = self.settled;
+                Err(self.stopped(BulkError::Input { rows, source }))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes one chunk in a transaction, or in several if a constraint that is checked at COMMIT refuses

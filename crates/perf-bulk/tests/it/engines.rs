@@ -3,6 +3,7 @@
 mod ids;
 mod lookup;
 mod resilience;
+mod sources;
 mod trips;
 mod writes;
 

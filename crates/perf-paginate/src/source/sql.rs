@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::order::TotalOrder;
 use crate::request::PageRequest;
 use crate::schema::{Resource, Schema};
-use crate::seek::{self, SeekForm, Segment};
+use crate::seek::{self, Manner, SeekForm, Segment};
 use crate::statement::{Bind, Shape, Statement, Texts};
 use crate::value::{Kind, Value};
 use async_trait::async_trait;
@@ -117,8 +117,18 @@ impl<DB: Backend, T, E: Runner<DB>> SqlSource<DB, T, E> {
         self
     }
 
-    fn segments(&self, order: &TotalOrder, position: Option<Position<'_>>) -> Vec<Segment> {
-        seek::plan(order, position, self.form, DB::DIALECT.sorts_nulls_last())
+    fn segments(
+        &self,
+        shape: &Shape<'_>,
+        order: &TotalOrder,
+        position: Option<Position<'_>>,
+    ) -> Vec<Segment> {
+        let manner = Manner {
+            form: self.form,
+            nulls_last: DB::DIALECT.sorts_nulls_last(),
+            merges: self.form == SeekForm::RowValue && shape.merges_ranges(),
+        };
+        seek::plan(order, position, manner)
     }
 
     /// The texts of the statements that a page may take. The later ones run only where the earlier leave room.
@@ -143,7 +153,7 @@ impl<DB: Backend, T, E: Runner<DB>> SqlSource<DB, T, E> {
             Origin::Beginning => None,
             Origin::At(position) => Some(position),
         };
-        let segments = self.segments(order, position);
+        let segments = self.segments(&shape, order, position);
         shape
             .rounds(&segments)
             .map(|round| shape.rows(order, round, request.reach()))
@@ -310,8 +320,8 @@ impl<DB: Backend, T, E: Runner<DB>> SqlSource<DB, T, E> {
                 let page = shape.page(order, limit, offset);
                 return self.run(page, each).await.map(drop);
             }
-            Origin::Beginning => self.segments(order, None),
-            Origin::At(position) => self.segments(order, Some(position)),
+            Origin::Beginning => self.segments(&shape, order, None),
+            Origin::At(position) => self.segments(&shape, order, Some(position)),
         };
         let mut room = limit;
         for round in shape.rounds(&segments) {

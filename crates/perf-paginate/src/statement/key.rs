@@ -67,8 +67,10 @@ impl Key {
                 values,
                 form,
                 inclusive,
+                missed,
             } => {
-                self.0.extend([b'a', *form as u8, u8::from(*inclusive)]);
+                let flags = u8::from(*inclusive) | u8::from(missed.is_some()) << 1;
+                self.0.extend([b'a', *form as u8, flags]);
                 self.number(values.len());
             }
         }

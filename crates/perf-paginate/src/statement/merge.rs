@@ -14,7 +14,7 @@ use super::{Bind, Shape, Writer};
 use crate::condition::Node;
 use crate::filter::FilterOp;
 use crate::order::TotalOrder;
-use crate::seek::{Range, Segment};
+use crate::seek::{Missed, Range, Segment};
 use crate::value::Value;
 use perf_core::Dialect;
 
@@ -110,6 +110,45 @@ impl<'a> Writer<'a> {
         };
         self.order_by(order, segment);
         self.is_outside = false;
+        self.limit(limit);
+    }
+
+    /// The rows of a segment, and among them those that its comparison misses.
+    pub(super) fn with_missed(
+        &mut self,
+        order: &TotalOrder,
+        segment: &Segment,
+        missed: &Missed,
+        limit: u64,
+    ) {
+        self.push("SELECT * FROM (SELECT * FROM (");
+        self.direct(order, segment, limit);
+        self.push(") AS found UNION ALL SELECT * FROM (");
+        self.missed(order, missed, limit);
+        self.push(") AS missed) AS merged");
+        self.is_outside = true;
+        self.order_by(order, segment);
+        self.is_outside = false;
+        self.limit(limit);
+    }
+
+    fn missed(&mut self, order: &TotalOrder, missed: &Missed, limit: u64) {
+        self.columns();
+        let mut joint = self.source(None, &[]);
+        self.push(joint.next());
+        let keys = order.keys();
+        self.field(keys[0].field);
+        // What is said to be equal is no part of an order any more, and the ranges would have none in common.
+        self.push(" = ANY(ARRAY[");
+        self.bind(missed.first.clone());
+        self.push("]) AND ");
+        self.field(keys[1].field);
+        self.push(" IS NULL");
+        let whole = Segment {
+            fixed: Vec::new(),
+            range: Range::Whole,
+        };
+        self.order_by(order, &whole);
         self.limit(limit);
     }
 

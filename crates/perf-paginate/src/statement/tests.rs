@@ -6,7 +6,7 @@ use crate::filter::Filter;
 use crate::limits::Limits;
 use crate::order::{Nulls, SortKey};
 use crate::schema::{Field, Schema};
-use crate::seek::{SeekForm, plan};
+use crate::seek::{Manner, SeekForm, plan};
 use crate::source::Position;
 
 type Row = (i64, Option<i64>, String);
@@ -32,12 +32,12 @@ fn rows(dialect: Dialect, sort: &[SortKey], values: Option<&[Value]>) -> Vec<Str
         values,
         inclusive: true,
     });
-    let segments = plan(
-        &order,
-        position,
-        SeekForm::of(dialect),
-        dialect.sorts_nulls_last(),
-    );
+    let manner = Manner {
+        form: SeekForm::of(dialect),
+        nulls_last: dialect.sorts_nulls_last(),
+        merges: dialect == Dialect::Postgres,
+    };
+    let segments = plan(&order, position, manner);
     let condition = Condition::always();
     let shape = Shape {
         dialect,
@@ -161,6 +161,20 @@ fn a_walk_splits_off_its_nulls_only_where_the_index_has_them_at_the_other_end() 
         [concat!(
             r#"SELECT * FROM (SELECT * FROM "t" WHERE "n" IS NOT NULL ORDER BY "n", "id" LIMIT ?) AS s0"#,
             r#" UNION ALL SELECT * FROM (SELECT * FROM "t" WHERE "n" IS NULL ORDER BY "id" LIMIT ?) AS s1 LIMIT ?"#,
+        )]
+    );
+}
+
+#[test]
+fn nulls_that_a_comparison_misses_are_merged_into_it() {
+    let sort = [SortKey::ascending("s"), SortKey::ascending("n")];
+    let values = ["a".into(), Value::Int(1), Value::Int(7)];
+    assert_eq!(
+        rows(Dialect::Postgres, &sort, Some(&values)),
+        [concat!(
+            r#"SELECT * FROM (SELECT * FROM (SELECT * FROM "t" WHERE ("s", "n", "id") >= ($1, $2, $3) ORDER BY "s", "n", "id" LIMIT $4)"#,
+            r#" AS found UNION ALL SELECT * FROM (SELECT * FROM "t" WHERE "s" = ANY(ARRAY[$5]) AND "n" IS NULL ORDER BY "s", "n", "id" LIMIT $6)"#,
+            r#" AS missed) AS merged ORDER BY "s", "n", "id" LIMIT $7"#,
         )]
     );
 }
