@@ -3,8 +3,9 @@ use super::key::{Query, ResponseKey};
 use super::purge::{Core, ResponseCache};
 use super::rules::{Keep, Rules};
 use super::stored::Kept;
+use crate::backplane::Backplane;
 use crate::store::{Pattern, RemoteStore};
-use crate::{CacheBuilder, CacheError, FarTier};
+use crate::{CacheBuilder, CacheError, Coherence, FarTier};
 use http::request::Parts;
 use perf_core::Clock;
 use std::borrow::Cow;
@@ -158,10 +159,20 @@ impl ResponseCacheBuilder {
     }
 
     /// Shares responses among processes through `store`, and keeps them near for `near_ttl` at most: for
-    /// so long another process may serve what was purged here.
+    /// so long another process may serve what was purged here, unless it hears of it by
+    /// [`coherence`](Self::coherence).
     pub fn far(mut self, store: impl RemoteStore, near_ttl: Duration) -> Self {
         self.cache = self.cache.far(FarTier::new(store).near_ttl(near_ttl));
         self.rules.is_far = true;
+        self
+    }
+
+    /// Hears by `plane` what other processes purge, and tells them. Where word may have been lost, what is
+    /// near is served again when the far store has confirmed it: what another process has purged is served here
+    /// no longer than twice the `window`. The cache is then built within a tokio runtime. More is said at
+    /// [`Coherence`].
+    pub fn coherence(mut self, plane: impl Backplane, window: Duration) -> Self {
+        self.cache = self.cache.coherence(Coherence::new(plane).window(window));
         self
     }
 

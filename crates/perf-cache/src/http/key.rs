@@ -2,6 +2,7 @@ use crate::store::Pattern;
 use http::HeaderMap;
 use http::header::HeaderName;
 use http::request::Parts;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 ///
 /// Its parts are told apart by spaces, of which a URI has none, and by lengths where they may contain
 /// some.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct ResponseKey(Arc<str>);
 
 impl ResponseKey {

@@ -104,11 +104,11 @@ impl MySqlStore {
         rows.map_err(judge_code)
     }
 
-    fn find<'a>(&self, keys: impl Iterator<Item = &'a String>) -> String {
+    fn find<'a>(&self, what: &str, keys: impl Iterator<Item = &'a String>) -> String {
         let keys: Vec<String> = keys.map(|key| hex(key.as_bytes())).collect();
         let table = &self.table.name;
         format!(
-            "SELECT id, value FROM {table} WHERE id IN ({}) AND expires > {NOW}; ",
+            "SELECT id, {what} AS value FROM {table} WHERE id IN ({}) AND expires > {NOW}; ",
             keys.join(", ")
         )
     }
@@ -215,8 +215,22 @@ impl RemoteStore for MySqlStore {
         if keys.len() + tags.len() == 0 {
             return Ok(Reading::default());
         }
-        let rows = self.rows(self.find(keys.iter().chain(tags))).await?;
+        let rows = self.find("value", keys.iter().chain(tags));
+        let rows = self.rows(rows).await?;
         Ok(reading(found(&rows)?.0, keys, tags))
+    }
+
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new()); // A list of nothing is no SQL.
+        }
+        let head = format!("substring(value, 1, {bytes})");
+        let rows = self.rows(self.find(&head, keys.iter())).await?;
+        Ok(reading(found(&rows)?.0, keys, &[]).values)
     }
 
     async fn lease(
@@ -230,7 +244,7 @@ impl RemoteStore for MySqlStore {
         }
         let mut sql = self.make(tags);
         if !tags.is_empty() {
-            sql += &self.find(tags.iter().map(|(tag, _)| tag));
+            sql += &self.find("value", tags.iter().map(|(tag, _)| tag));
         }
         sql += &self.grant(requests, hold);
         let (found, granted) = found(&self.rows(sql).await?)?;

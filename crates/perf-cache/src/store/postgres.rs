@@ -105,10 +105,10 @@ impl PostgresStore {
         )
     }
 
-    /// The rows under these keys.
-    async fn found(&self, keys: Vec<String>) -> Result<Found, StoreError> {
+    /// The rows under these keys, with `what` of each.
+    async fn found(&self, what: &str, keys: Vec<String>) -> Result<Found, StoreError> {
         let table = &self.table.name;
-        let sql = format!("SELECT id, value FROM {table} WHERE id = ANY($1) AND expires > {NOW}");
+        let sql = format!("SELECT id, {what} FROM {table} WHERE id = ANY($1) AND expires > {NOW}");
         let query = sqlx::query_as(AssertSqlSafe(sql)).bind(keys);
         let rows: Vec<(String, Vec<u8>)> = query.fetch_all(&self.pool).await.map_err(judge_code)?;
         Ok(rows.into_iter().collect())
@@ -121,8 +121,18 @@ impl RemoteStore for PostgresStore {
         if keys.len() + tags.len() == 0 {
             return Ok(Reading::default());
         }
-        let found = self.found([keys, tags].concat()).await?;
+        let found = self.found("value", [keys, tags].concat()).await?;
         Ok(reading(found, keys, tags))
+    }
+
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let head = format!("substring(value FROM 1 FOR {bytes})");
+        let found = self.found(&head, keys.to_vec()).await?;
+        Ok(reading(found, keys, &[]).values)
     }
 
     async fn lease(

@@ -115,11 +115,11 @@ impl SqliteStore {
         Ok(done.rows_affected())
     }
 
-    /// The rows under these keys, added to `found`.
-    async fn find(&self, keys: &[String], found: &mut Found) -> Result<(), StoreError> {
+    /// The rows under these keys, with `what` of each, added to `found`.
+    async fn find(&self, what: &str, keys: &[String], found: &mut Found) -> Result<(), StoreError> {
         for keys in keys.chunks(AT_ONCE) {
             let sql = format!(
-                "SELECT id, value FROM {} WHERE expires > ? AND id IN ({})",
+                "SELECT id, {what} FROM {} WHERE expires > ? AND id IN ({})",
                 self.table.name,
                 rows(keys.len(), "?")
             );
@@ -230,8 +230,20 @@ impl SqliteStore {
 impl RemoteStore for SqliteStore {
     async fn read(&self, keys: &[String], tags: &[String]) -> Result<Reading, StoreError> {
         let mut found = Found::new();
-        self.find(&[keys, tags].concat(), &mut found).await?;
+        let names = [keys, tags].concat();
+        self.find("value", &names, &mut found).await?;
         Ok(reading(found, keys, tags))
+    }
+
+    async fn heads(
+        &self,
+        keys: &[String],
+        bytes: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut found = Found::new();
+        let head = format!("substr(value, 1, {bytes})");
+        self.find(&head, keys, &mut found).await?;
+        Ok(reading(found, keys, &[]).values)
     }
 
     async fn lease(
@@ -291,13 +303,13 @@ impl RemoteStore for SqliteStore {
     async fn generations(&self, tags: &[(String, u64)]) -> Result<Vec<u64>, StoreError> {
         let names: Vec<String> = tags.iter().map(|(tag, _)| tag.clone()).collect();
         let mut found = Found::new();
-        self.find(&names, &mut found).await?;
+        self.find("value", &names, &mut found).await?;
         // What is there is not written: all leases read the generation of `clear`.
         let is_missing = |(tag, _): &&(String, u64)| !found.contains_key(tag);
         let missing: Vec<_> = tags.iter().filter(is_missing).cloned().collect();
         if !missing.is_empty() {
             self.write(&missing, false).await?;
-            self.find(&names, &mut found).await?;
+            self.find("value", &names, &mut found).await?;
         }
         Ok(generations(&found, tags))
     }

@@ -2,7 +2,7 @@
 
 use crate::far::{Users, load, node};
 use crate::outages::{Fleet, run};
-use perf_cache::store::RedisSentinelStore;
+use perf_cache::store::{RedisSentinelStore, RedisStore, RemoteStore};
 use perf_cache::{EntryPolicy, Source, conformance};
 use perf_core::{Clock, SystemClock};
 use perf_testkit::{RedisSentinel, RedisServer};
@@ -76,8 +76,7 @@ async fn an_invalidation_that_no_replica_has_heard_of_is_not_undone() -> anyhow:
     let one = nodes()?;
     one.get_or_load(7, load("old")).await?;
     assert_eq!(nodes()?.get(&7).await.as_deref(), Some("old"));
-    group.replicate()?;
-    replica.pause();
+    group.isolate_replica()?;
     one.invalidate(&7).await?;
     master.kill();
     replica.resume();
@@ -85,6 +84,9 @@ async fn an_invalidation_that_no_replica_has_heard_of_is_not_undone() -> anyhow:
 
     let is_shared = async || share(&one, &nodes()?).await;
     eventually(is_shared).await?;
+    let bare = RedisStore::new(&replica.url())?;
+    let found = bare.read(&["unheard:v:7".to_owned()], &[]).await?;
+    assert!(found.values[0].is_some(), "the replica has not heard");
     let another = nodes()?;
     assert_eq!(another.get(&7).await, None);
     let stats = another.stats();

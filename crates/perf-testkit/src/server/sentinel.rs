@@ -87,14 +87,29 @@ impl RedisSentinel {
         })
     }
 
-    /// Waits until the replica of the first master has all that was written there.
+    /// Pauses the replica of the first master once it has all that was written there, and cuts its
+    /// connection: what is written from now on it never hears, also when it is resumed.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] and [`Error::Refused`] when the master does not tell.
-    pub fn replicate(&self) -> Result<(), Error> {
-        // An answer is waited for no longer than five seconds.
-        while self.servers[0].ask(&["WAIT", "1", "2000"])? == "0" {}
+    /// [`Error::System`] and [`Error::Refused`] when the servers do not tell, [`Error::NotReady`] when the
+    /// replica lags for a minute.
+    pub fn isolate_replica(&self) -> Result<(), Error> {
+        let [master, replica] = &self.servers[..] else {
+            return Ok(());
+        };
+        let written = offset(master, "master_repl_offset:")?;
+        let is_in_step =
+            || offset(replica, "slave_repl_offset:").is_ok_and(|applied| applied >= written);
+        if !process::wait_until(AGREED_WITHIN, is_in_step) {
+            return Err(Error::NotReady {
+                server: "the replica",
+                log: replica.ask(&["INFO", "replication"])?,
+            });
+        }
+        replica.pause();
+        // What lies in the connection's buffer would be read after all.
+        master.ask(&["CLIENT", "KILL", "TYPE", "replica"])?;
         Ok(())
     }
 
@@ -114,6 +129,17 @@ impl RedisSentinel {
         let line = info.lines().find(|line| line.starts_with("master0:"));
         Ok(line.unwrap_or_default().trim_end().to_owned())
     }
+}
+
+/// How far a server is in what the master has written.
+fn offset(server: &RedisServer, field: &str) -> Result<u64, Error> {
+    let replication = server.ask(&["INFO", "replication"])?;
+    let line = replication
+        .lines()
+        .find_map(|line| line.strip_prefix(field));
+    Ok(line
+        .and_then(|number| number.trim_end().parse().ok())
+        .unwrap_or_default())
 }
 
 fn words(address: SocketAddr) -> (String, String) {

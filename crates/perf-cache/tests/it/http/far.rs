@@ -2,7 +2,9 @@
 
 use super::{MINUTE, Site, pages};
 use http::HeaderMap;
+use perf_cache::backplane::MemoryBackplane;
 use perf_cache::store::{MemoryStore, RedisStore, RemoteStore};
+use perf_core::{Clock, SystemClock};
 use perf_testkit::RedisServer;
 use std::time::Duration;
 
@@ -82,5 +84,40 @@ async fn a_page_with_a_tag_that_came_as_a_surprise_is_not_shared() -> anyhow::Re
     one.get("/?a&b&c").await?;
     one.get("/?a&b&c").await?;
     assert_eq!(one.calls(), 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_purge_is_heard_by_those_who_hold_the_page_near() -> anyhow::Result<()> {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const LIMIT: Duration = Duration::from_secs(30);
+    let (store, plane) = (MemoryStore::new(), MemoryBackplane::new());
+    let node = || {
+        let pages = pages().far(store.clone(), HOUR);
+        let pages = pages.coherence(plane.clone(), HOUR);
+        Site::of_headers(pages.tags(|_| vec!["a".into()]), MINUTE)
+    };
+    let (one, other) = (node()?, node()?);
+    let began = SystemClock.now();
+    let patience = async || {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+        let waited = SystemClock.now().since(began);
+        anyhow::ensure!(waited < LIMIT, "not heard after {waited:?}");
+        Ok(())
+    };
+    // From when both listen.
+    while one.pages.stats().doubts == 0 || other.pages.stats().doubts == 0 {
+        patience().await?;
+    }
+    one.get("/x").await?;
+    other.get("/x").await?;
+    let near = other.pages.stats().hits;
+    other.get("/x").await?;
+    assert_eq!((other.pages.stats().hits, other.calls()), (near + 1, 0));
+    one.pages.purge_tag("a").await?;
+    while other.calls() == 0 {
+        patience().await?;
+        other.get("/x").await?;
+    }
     Ok(())
 }
