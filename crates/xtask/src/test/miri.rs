@@ -17,7 +17,8 @@ const FLAGS: &str = "-Zmiri-permissive-provenance";
 
 /// Interprets the tests of [`UNSAFE_PARTS`], where Miri is installed.
 pub(super) fn run() -> Result<()> {
-    if !run::answers("cargo", &["+nightly", "miri", "--version"]) {
+    // Builds its standard library, once, from sources that are a component of their own.
+    if !run::answers("cargo", &["+nightly", "miri", "setup"]) {
         run::skip(
             "Miri",
             "it is not installed: rustup component add --toolchain nightly miri rust-src",
