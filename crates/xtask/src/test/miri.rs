@@ -17,6 +17,7 @@ const FLAGS: &str = "-Zmiri-permissive-provenance";
 
 /// Interprets the tests of [`UNSAFE_PARTS`], where Miri can be set up.
 pub(super) fn run() -> Result<()> {
+    // Builds its standard library, once, from sources that are a component of their own.
     if !run::answers("cargo", &["+nightly", "miri", "setup"]) {
         run::skip(
             "Miri",
