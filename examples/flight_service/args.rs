@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Signs the cursors of pages, alike on all instances: at least 32 characters.
     #[arg(long, default_value = "only good for trying this service out")]
     pub(crate) cursor_secret: String,
+    /// Lets those who send it as a bearer token act on /performance. Default: nobody.
+    #[arg(long)]
+    pub(crate) operator_token: Option<String>,
     /// The share of its answers that the upstream fails, from 0 to 1.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) upstream_failures: f64,

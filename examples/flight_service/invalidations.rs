@@ -71,13 +71,13 @@ impl Invalidations {
     }
 
     async fn try_telling(&self, tags: &BTreeSet<String>) -> bool {
-        match self.responses.cache.invalidate_tags(tags).await {
+        match self.responses.forget(tags).await {
             Err(error) if error.is_transient() => false,
             Err(error) => {
                 tracing::error!(%error, "an invalidation is lost");
                 true
             }
-            Ok(_) => true,
+            Ok(()) => true,
         }
     }
 

@@ -1,9 +1,8 @@
 //! How much one client may ask.
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, Request};
-use perfkit::breaker::http::{ClientAddress, KeyExtractor as _, LimitLayer};
+use axum::http::{HeaderName, HeaderValue, Request};
+use perfkit::breaker::http::{AddressKey, Admit, Answer, ClientAddress, KeyExtractor, LimitLayer};
 use perfkit::breaker::{KeyedLimiter, Quota, RedisStore, SharedLimiter};
 use perfkit::core::Registry;
 use std::sync::Arc;
@@ -12,7 +11,6 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A limit of this instance, or of all.
 pub(crate) enum Limits {
-    None,
     Own(Arc<KeyedLimiter>),
     Shared(Arc<SharedLimiter>),
 }
@@ -20,19 +18,16 @@ pub(crate) enum Limits {
 impl Limits {
     /// Holds each of at most `clients` clients to `quota`, on all of the `instances` if they share a Redis.
     pub(crate) fn new(
-        quota: Option<&Quota>,
+        quota: &Quota,
         clients: usize,
         redis: Option<&str>,
         instances: u32,
         registry: &Registry,
-    ) -> anyhow::Result<Self> {
-        let Some(quota) = quota else {
-            return Ok(Self::None);
-        };
+    ) -> anyhow::Result<Arc<Self>> {
         let Some(url) = redis else {
             let limiter = Arc::new(KeyedLimiter::new(quota, clients)?);
             limiter.register(registry);
-            return Ok(Self::Own(limiter));
+            return Ok(Arc::new(Self::Own(limiter)));
         };
         let store = RedisStore::new(url, "limits:")?;
         let limiter = SharedLimiter::builder("clients", quota, store)
@@ -41,26 +36,68 @@ impl Limits {
             .build()?;
         let limiter = Arc::new(limiter);
         limiter.register(registry);
-        Ok(Self::Shared(limiter))
+        Ok(Arc::new(Self::Shared(limiter)))
     }
 
-    /// Puts it before all routes.
-    pub(crate) fn before(&self, router: Router) -> Router {
+    /// What stands before all routes.
+    pub(crate) fn layer(self: &Arc<Self>) -> LimitLayer<Self, WhoAsks> {
+        LimitLayer::new(Arc::clone(self), WhoAsks)
+    }
+}
+
+impl Admit for Limits {
+    type Decide = <SharedLimiter as Admit>::Decide;
+
+    fn admit(self: &Arc<Self>, key: &[u8]) -> Answer<Self::Decide> {
+        match &**self {
+            Self::Own(limiter) => Answer::Now(limiter.check(key)),
+            Self::Shared(limiter) => limiter.admit(key),
+        }
+    }
+
+    fn quota(&self) -> Quota {
         match self {
-            Self::None => router,
-            Self::Own(limiter) => router.layer(LimitLayer::new(Arc::clone(limiter), client)),
-            Self::Shared(limiter) => router.layer(LimitLayer::new(Arc::clone(limiter), client)),
+            Self::Own(limiter) => limiter.quota(),
+            Self::Shared(limiter) => limiter.quota(),
+        }
+    }
+
+    fn is_under(&self, quota: &Quota) -> bool {
+        match self {
+            Self::Own(limiter) => limiter.is_under(quota),
+            Self::Shared(limiter) => limiter.is_under(quota),
         }
     }
 }
 
-/// Who asks: the key that the client was given, else where it calls from.
-fn client(request: &Request<Body>) -> Option<Vec<u8>> {
-    match request.headers().get(API_KEY) {
-        Some(key) => Some(key.as_bytes().to_vec()),
-        None => {
-            let address = ClientAddress::of_connect_info().key(request)?;
-            Some(address.as_ref().to_vec())
+/// The key that the client was given, else the address that it calls from.
+#[derive(Clone, Copy)]
+pub(crate) struct WhoAsks;
+
+pub(crate) enum Client {
+    Key(HeaderValue),
+    Address(AddressKey),
+}
+
+impl KeyExtractor<Body> for WhoAsks {
+    type Key = Client;
+
+    fn key(&self, request: &Request<Body>) -> Option<Client> {
+        match request.headers().get(API_KEY) {
+            Some(key) => Some(Client::Key(key.clone())),
+            None => {
+                let address = ClientAddress::of_connect_info().key(request)?;
+                Some(Client::Address(address))
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Client {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Key(key) => key.as_bytes(),
+            Self::Address(address) => address.as_ref(),
         }
     }
 }

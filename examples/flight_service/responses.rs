@@ -6,12 +6,14 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use perfkit::cache::http::{PurgeError, ResponseCache};
 use perfkit::cache::store::RedisStore;
 use perfkit::cache::{Cache, EntryPolicy, FarTier};
 use perfkit::core::Registry;
 use perfkit::settings::CacheSettings;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::time::Duration;
@@ -27,10 +29,15 @@ pub(crate) struct Rendered {
     body: Bytes,
 }
 
+/// What all answers are tagged with that show more than one flight.
+pub(crate) const FLIGHTS: &str = "flights";
+
 /// The answers by what was asked.
 #[derive(Clone)]
 pub(crate) struct Responses {
     pub(crate) cache: Cache<String, Rendered>,
+    /// Whole responses of the routes that stand behind it, unless nothing is to be kept.
+    pub(crate) pages: Option<ResponseCache>,
 }
 
 impl Responses {
@@ -44,12 +51,36 @@ impl Responses {
     ) -> anyhow::Result<Self> {
         let size = |key: &String, answer: &Rendered| (key.len() + answer.body.len()) as u64;
         let mut cache = settings.builder("responses").max_weight(BYTES, size);
+        let mut pages = ResponseCache::builder("pages")
+            .ttl(settings.default_ttl.max(Duration::from_secs(1)))
+            .tags(|_| vec![FLIGHTS.to_owned()])
+            .max_bytes(BYTES)
+            // Who reloads a page again and again is no reason to make it anew: it is not kept beyond a change.
+            .ignore_reloads();
         if let Some(url) = redis {
             cache = cache.far(FarTier::new(RedisStore::new(url)?).near_ttl(window));
+            pages = pages.far(RedisStore::new(url)?, window);
         }
-        let cache = cache.build()?;
+        let (cache, pages) = (cache.build()?, pages.build()?);
         cache.register(registry);
-        Ok(Self { cache })
+        pages.register(registry);
+        Ok(Self {
+            cache,
+            pages: settings.enabled.then_some(pages),
+        })
+    }
+
+    /// Forgets what has any of these tags, here even if others cannot be told.
+    pub(crate) async fn forget(&self, tags: &BTreeSet<String>) -> Result<(), PurgeError> {
+        let pages = async {
+            match &self.pages {
+                Some(pages) => pages.purge_tags(tags).await,
+                None => Ok(()),
+            }
+        };
+        let (answers, pages) = tokio::join!(self.cache.invalidate_tags(tags), pages);
+        answers?;
+        pages
     }
 
     /// The kept answer to `asked`, or what `make` makes; only its tag if the client has the rest.

@@ -7,6 +7,7 @@ mod imports;
 mod jobs;
 mod naive;
 
+use super::limits::Limits;
 use super::service::Service;
 use axum::Router;
 use axum::extract::MatchedPath;
@@ -14,6 +15,7 @@ use axum::http::request::Parts;
 use axum::routing::{get, post, put};
 use perfkit::profile::TimingLayer;
 use std::sync::Arc;
+use tower::util::option_layer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
@@ -26,9 +28,13 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
     let compression = CompressionLayer::new()
         .gzip(true)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING).and(packed));
+    let list = match service.responses.pages.clone() {
+        Some(pages) => get(flights::list).layer(pages),
+        None => get(flights::list),
+    };
     let routes = Router::new()
         .route("/ping", get(async || "pong"))
-        .route("/flights", get(flights::list))
+        .route("/flights", list)
         .route("/flights/{id}", get(flights::detail).patch(flights::change))
         .route("/flights/{id}/gate", get(flights::gate))
         .route("/carriers", get(carriers::figures))
@@ -41,11 +47,13 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/jobs/{id}", get(jobs::state))
         .route("/naive/flights", get(naive::flights))
         .route("/naive/carriers", get(naive::carriers))
-        .with_state(Arc::clone(service))
-        .layer(compression);
+        .with_state(Arc::clone(service));
     let timing = TimingLayer::new(&service.profiler).name_by(route);
-    let limited = service.limits.before(routes).layer(timing);
-    limited.merge(service.endpoints.router())
+    let timing = timing.judged_by(&service.monitor);
+    let limits = option_layer(service.limits.as_ref().map(Limits::layer));
+    // All at once, the outermost first: each call of `layer` would box every request and answer once more.
+    let routes = routes.layer((timing, compression, limits));
+    routes.merge(service.endpoints.router())
 }
 
 /// Requests are told apart by their route, not by what they fill in.

@@ -9,12 +9,15 @@ use super::relations::Relations;
 use super::responses::Responses;
 use super::upstream::{self, Gates};
 use anyhow::{Context as _, Result};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use perfkit::breaker::{FleetMember, RedisFleet};
 use perfkit::bulk::{TaskQueue, Worker};
 use perfkit::core::{Clock as _, Registry, SystemClock};
 use perfkit::endpoints::Endpoints;
-use perfkit::profile::Profiler;
+use perfkit::profile::{Measure, Objective, Profiler, SloMonitor};
 use perfkit::settings::SecretUrl;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +38,9 @@ pub(crate) struct Service {
     pub(crate) jobs: TaskQueue,
     /// The rows so far of the imports under way here.
     pub(crate) imports: Mutex<HashMap<String, Arc<AtomicU64>>>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) profiler: Profiler,
+    pub(crate) monitor: SloMonitor,
     pub(crate) endpoints: Endpoints,
     worker: Mutex<Option<Worker>>,
     /// Holds the data where no database was named.
@@ -67,6 +71,7 @@ impl Service {
         let profiler = profiler.dialect(dialect).build();
         profiler.register(&registry);
         observe(&profiler)?;
+        let monitor = monitor(&registry)?;
 
         let redis = settings.redis.url.as_ref().map(SecretUrl::expose);
         let responses = Responses::new(&settings.cache, redis, args.window, &registry)
@@ -76,15 +81,16 @@ impl Service {
             None => settings.rate_limit.quota()?,
         };
         let clients = settings.rate_limit.max_clients;
-        let limits = Limits::new(quota.as_ref(), clients, redis, args.instances, &registry)
+        let limits = quota
+            .map(|quota| Limits::new(&quota, clients, redis, args.instances, &registry))
+            .transpose()
             .context("cannot limit clients")?;
         let gates = Gates::new(upstream::serve(args.upstream_failures).await?, &registry)?;
         if let Some(url) = redis {
             let fleet = RedisFleet::new(url, "fleet:")?;
             tokio::spawn(FleetMember::new("upstream", gates.breaker().clone(), fleet).run());
         }
-        let endpoints = Endpoints::builder(&registry).profiler(&profiler);
-        let endpoints = endpoints.requires("pool", "flights").build();
+        let endpoints = endpoints(&registry, &profiler, &responses, args);
         let concurrency = settings.performance.async_worker_count;
         let worker = jobs::work(&jobs, Arc::clone(&database), concurrency, &registry)?;
         Ok(Self {
@@ -97,6 +103,7 @@ impl Service {
             imports: Mutex::default(),
             limits,
             profiler,
+            monitor,
             endpoints,
             worker: Mutex::new(Some(worker)),
             _folder: folder,
@@ -120,6 +127,49 @@ impl Service {
         self.database.close(grace).await;
         Ok(())
     }
+}
+
+/// Shows the parts; operators who know their token may act on some.
+fn endpoints(
+    registry: &Registry,
+    profiler: &Profiler,
+    responses: &Responses,
+    args: &Args,
+) -> Endpoints {
+    let endpoints = Endpoints::builder(registry)
+        .profiler(profiler)
+        .requires("pool", "flights")
+        .cache(&responses.cache);
+    let endpoints = match &args.operator_token {
+        Some(token) => {
+            // How long a comparison of digests takes tells nothing of the token.
+            let expected = Sha256::digest(format!("Bearer {token}"));
+            let is_operator = move |head: &Parts| {
+                let told = head.headers.get(AUTHORIZATION);
+                told.is_some_and(|told| Sha256::digest(told) == expected)
+            };
+            endpoints.actions(is_operator).build()
+        }
+        None => endpoints.build(),
+    };
+    let recording = endpoints.clone();
+    tokio::spawn(async move { recording.record().await });
+    endpoints
+}
+
+/// Judges the service by what its clients see.
+fn monitor(registry: &Registry) -> Result<SloMonitor> {
+    let objectives = [
+        Objective::at_most("latency_p99_seconds", Measure::Latency(0.99), 0.5, 5.0)?,
+        Objective::at_most("error_rate", Measure::ErrorRate, 0.01, 0.5)?,
+    ];
+    let monitor = SloMonitor::builder("clients")
+        .objectives(objectives)
+        .build();
+    monitor.register(registry);
+    let judging = monitor.clone();
+    tokio::spawn(async move { judging.run(Duration::from_secs(10)).await });
+    Ok(monitor)
 }
 
 /// Hands sqlx's events to the profiler, and warnings to whoever watches standard error.

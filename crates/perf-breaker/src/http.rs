@@ -17,6 +17,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod decimal;
 mod headers;
 mod keys;
 mod layer;

@@ -192,6 +192,32 @@ impl Profiler {
         functions::set_recording(true);
     }
 
+    /// Forgets all queries, requests and findings so far, and begins its time line anew. Requests that are open are
+    /// forgotten as well; functions, which the process has in common, are not.
+    ///
+    /// ```
+    /// use perf_profile::{Profiler, RequestScope};
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// let profiler = Profiler::builder().build();
+    /// let subscriber = tracing_subscriber::registry().with(profiler.sql_layer());
+    /// let _guard = tracing::subscriber::set_default(subscriber);
+    /// RequestScope::new("GET /flights").in_scope(|| ());
+    /// assert_eq!(profiler.snapshot().requests().len(), 1);
+    /// profiler.forget();
+    /// assert!(profiler.snapshot().requests().is_empty());
+    /// ```
+    pub fn forget(&self) {
+        let Shared {
+            settings,
+            book,
+            requests,
+            ..
+        } = &*self.shared;
+        book.forget();
+        requests.forget(settings.clock.now());
+    }
+
     /// Waits until every request that is open now has ended, at most for `limit`; tells whether they have.
     ///
     /// A database driver may still hold a request's last span for a moment after it has handed out the

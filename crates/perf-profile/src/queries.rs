@@ -12,6 +12,7 @@ mod event;
 mod latency;
 mod layer;
 mod lost;
+mod names;
 mod request;
 mod requests;
 mod running;

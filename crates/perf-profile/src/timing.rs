@@ -7,7 +7,7 @@
 mod body;
 mod service;
 
-use crate::Profiler;
+use crate::{Profiler, SloMonitor};
 use http::request::Parts;
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +40,7 @@ struct Options {
     profiler: Profiler,
     headers: bool,
     server_timing: bool,
+    monitor: Option<SloMonitor>,
     name: Arc<dyn Fn(&Parts) -> String + Send + Sync>,
 }
 
@@ -52,6 +53,7 @@ impl TimingLayer {
                 profiler: profiler.clone(),
                 headers: false,
                 server_timing: false,
+                monitor: None,
                 name: Arc::new(|parts| format!("{} {}", parts.method, parts.uri.path())),
             }),
         }
@@ -69,6 +71,31 @@ impl TimingLayer {
     #[must_use]
     pub fn with_server_timing(self) -> Self {
         self.change(|options| options.server_timing = true)
+    }
+
+    /// Has `monitor` judge the responses: each took from its request to its head, and failed if its status is 500 or
+    /// more or there is none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::{Request, Response};
+    /// use perf_profile::{Profiler, SloMonitor, TimingLayer};
+    /// use tower::{Layer, Service, service_fn};
+    ///
+    /// let monitor = SloMonitor::builder("api").build();
+    /// let layer = TimingLayer::new(&Profiler::builder().build()).judged_by(&monitor);
+    /// let mut service = layer.layer(service_fn(async |_: Request<()>| {
+    ///     Response::builder().status(503).body(String::new())
+    /// }));
+    /// service.call(Request::new(())).await?;
+    /// assert_eq!((monitor.stats().requests, monitor.stats().failed), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn judged_by(self, monitor: &SloMonitor) -> Self {
+        self.change(|options| options.monitor = Some(monitor.clone()))
     }
 
     /// Names each request by its head. With axum, its extensions hold the `MatchedPath` where the layer

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our speed and cost beside the peers', as ratios of one run.
 
+mod before_after;
 mod line;
 mod machine;
 mod page;

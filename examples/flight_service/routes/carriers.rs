@@ -1,6 +1,7 @@
 //! Figures over all flights.
 
 use super::super::failure::Failure;
+use super::super::responses::FLIGHTS;
 use super::super::service::Service;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -14,7 +15,7 @@ pub(super) async fn figures(
 ) -> Result<Response, Failure> {
     let database = Arc::clone(&service.database);
     let make = async move || database.carriers().await;
-    let tags = ["flights".to_owned()];
+    let tags = [FLIGHTS.to_owned()];
     service
         .responses
         .answer(&client, "carriers".to_owned(), &tags, make)

@@ -2,6 +2,7 @@
 
 use super::super::data::{Flight, Listed};
 use super::super::failure::Failure;
+use super::super::responses::FLIGHTS;
 use super::super::service::Service;
 use super::super::upstream::Gate;
 use axum::Json;
@@ -66,7 +67,7 @@ pub(super) async fn change(
     let changed = changed.ok_or(Failure::NotFound("flight"))?;
     service
         .invalidations
-        .of([tag(id), "flights".to_owned()])
+        .of([tag(id), FLIGHTS.to_owned()])
         .await;
     Ok(Json(changed))
 }

@@ -2,6 +2,7 @@
 
 use super::super::data::NewFlight;
 use super::super::failure::Failure;
+use super::super::responses::FLIGHTS;
 use super::super::service::Service;
 use axum::Json;
 use axum::body::Body;
@@ -34,7 +35,7 @@ pub(super) async fn write(
         .database
         .import(&under_way.name, rows.boxed(), &progress);
     let rows = import.await?;
-    service.invalidations.of(["flights".to_owned()]).await;
+    service.invalidations.of([FLIGHTS.to_owned()]).await;
     Ok(Json(json!({ "state": "done", "rows": rows })))
 }
 

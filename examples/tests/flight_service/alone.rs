@@ -105,6 +105,35 @@ async fn a_kept_answer_is_tagged_and_forgotten_with_the_change() {
 }
 
 #[tokio::test]
+async fn a_kept_page_is_forgotten_with_any_change() {
+    let (instance, _data) = start(&[]);
+    let at = instance.address;
+    let path = "/flights?sort=-dep_delay&size=3";
+    let page = async || get(at, path).answer().await.expect(200);
+    let first = page().await;
+    assert!(first.header("cache-status").contains("stored"));
+    assert!(first.header("link").contains("rel=\"next\""));
+    let again = page().await;
+    assert!(again.header("cache-status").contains("hit"));
+    assert_eq!(
+        (&again.body, again.header("link")),
+        (&first.body, first.header("link"))
+    );
+    let change = ask(at, Method::PATCH, "/flights/9").json("{\"dep_delay\": 9000}");
+    change.answer().await.expect(200);
+    let changed = page().await;
+    assert!(!changed.header("cache-status").contains("hit"));
+    let delay = |answer: &Value| answer["items"][0]["flight"]["dep_delay"].clone();
+    assert_eq!(delay(&changed.json()), 9_000);
+    let import = ask(at, Method::PUT, "/imports/late").json(lines(0..1).replace(":3,", ":9001,"));
+    import.answer().await.expect(200);
+    assert_eq!(delay(&page().await.json()), 9_001);
+    let (fresh, _data) = start(&["--set", "cache.enabled=false"]);
+    let page = get(fresh.address, path).answer().await.expect(200);
+    assert_eq!(page.header("cache-status"), "", "nothing is to be kept");
+}
+
+#[tokio::test]
 async fn large_answers_are_compressed_and_small_ones_are_not() {
     let (instance, _data) = start(&[]);
     let packed = |path: &str| get(instance.address, path).header("accept-encoding", "gzip");
@@ -277,10 +306,20 @@ async fn the_service_tells_how_it_is_doing() {
         json(at, "/carriers").await;
         json(at, "/naive/flights").await;
     }
-    assert_eq!(json(at, "/health/performance").await["status"], "healthy");
+    let health = json(at, "/health/performance").await;
+    assert_eq!(health["status"], "healthy");
+    assert_eq!(health["objectives"][0]["monitor"], "clients");
     let metrics = get(at, "/metrics").answer().await.expect(200);
     let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
-    for part in ["responses", "flights", "upstream", "jobs", "airlines"] {
+    for part in [
+        "responses",
+        "pages",
+        "flights",
+        "upstream",
+        "jobs",
+        "airlines",
+        "clients",
+    ] {
         assert!(
             metrics.contains(&format!("\"{part}\"")),
             "{part} is not in {metrics}"

@@ -1,66 +1,79 @@
 //! The naive variant of a route against ours, and a deep page against the first.
+//!
+//! Ours keeps the answers to the list, as long as nobody writes. What is left of the gain where each answer is made anew
+//! is measured as well.
 
 use crate::is_wanted;
-use crate::server::{Server, median, rounds};
+use crate::server::{FRESH, Server, p99, record, rounds};
 use criterion::Criterion;
 use perf_testkit::PostgresServer;
 
 const USERS: usize = 8;
 /// How many pages deep the deep page is, of 270.
 const DEEP: usize = 260;
+const LIST: &str = "/flights?size=100";
+const SORTED: &str = "/flights?sort=-dep_delay&size=100";
 
 pub(crate) fn on_sqlite(_: &mut Criterion) {
-    compare("sqlite", || (Server::flights(&[]), None));
+    compare("sqlite", || (Vec::new(), None));
 }
 
 pub(crate) fn on_postgres(_: &mut Criterion) {
     compare("postgres", || {
         let postgres = PostgresServer::start().expect("cargo xtask setup has installed it");
         let url = postgres.database().expect("a database").url();
-        (Server::flights(&["--database-url", &url]), Some(postgres))
+        (vec!["--database-url".to_owned(), url], Some(postgres))
     });
 }
 
-fn compare(engine: &str, start: impl FnOnce() -> (Server, Option<PostgresServer>)) {
+fn compare(engine: &str, start: impl FnOnce() -> (Vec<String>, Option<PostgresServer>)) {
     let id = |what: &str, peer: &str| format!("perfkit/{what}/{engine}/{peer}");
     let list = id("n_plus_one_list", "naive");
+    let made_anew = id("n_plus_one_list_made_anew", "naive");
     let aggregate = id("cached_aggregate", "naive");
     let depth = id("page_depth", "first_page");
-    if !is_wanted(&[&list, &aggregate, &depth]) {
+    let ids = [&list, &made_anew, &aggregate, &depth];
+    let wanted = ids.map(|id| is_wanted(&[id, &p99(id)]));
+    if wanted == [false; 4] {
         return;
     }
-    let (server, _database) = start();
-    let (ours, naive) = ("/flights?size=100", "/naive/flights");
-    assert_eq!(server.json(ours)["items"], server.json(naive)["items"]);
-    rate(&server, &list, ours, naive);
-    let (ours, naive) = ("/carriers", "/naive/carriers");
-    assert_eq!(server.json(ours), server.json(naive));
-    rate(&server, &aggregate, ours, naive);
-    rate(
-        &server,
-        &depth,
-        &deep(&server),
-        "/flights?sort=-dep_delay&size=100",
-    );
+    let (arguments, _database) = start();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let server = Server::flights(&arguments);
+    let fresh = Server::flights(&[&arguments, &FRESH[..]].concat());
+    let naive = "/naive/flights";
+    for server in [&server, &fresh] {
+        assert_eq!(server.json(LIST)["items"], server.json(naive)["items"]);
+    }
+    let (figures, naive_figures) = ("/carriers", "/naive/carriers");
+    assert_eq!(server.json(figures), server.json(naive_figures));
+    let deep = deep(&fresh);
+    for (id, server, ours, peer) in [
+        (&list, &server, LIST, naive),
+        (&made_anew, &fresh, LIST, naive),
+        (&aggregate, &server, figures, naive_figures),
+        (&depth, &fresh, &*deep, SORTED),
+    ] {
+        if is_wanted(&[id, &p99(id)]) {
+            take_turns(server, id, ours, peer);
+        }
+    }
 }
 
-/// Takes turns and records the ratio of the throughputs.
-fn rate(server: &Server, id: &str, ours: &str, peer: &str) {
+fn take_turns(server: &Server, id: &str, ours: &str, peer: &str) {
     let (rounds, length) = rounds();
-    let rate = |path: &str| server.load(path, USERS, length).throughput();
-    let pairs = (0..rounds).map(|_| (rate(ours), rate(peer))).collect();
-    let (ours, peer) = median(pairs);
-    harness::record_rate(id, ours, peer, "requests/s");
+    let load = |path: &str| server.load(path, USERS, length);
+    let rounds: Vec<_> = (0..rounds).map(|_| (load(ours), load(peer))).collect();
+    record(id, &rounds);
 }
 
 /// The path of a page far behind the first.
 fn deep(server: &Server) -> String {
-    let first = "/flights?sort=-dep_delay&size=100".to_owned();
-    let mut path = first.clone();
+    let mut path = SORTED.to_owned();
     for _ in 0..DEEP {
         let page = server.json(&path);
         let cursor = page["page_info"]["next"].as_str().expect("more pages");
-        path = format!("{first}&cursor={cursor}");
+        path = format!("{SORTED}&cursor={cursor}");
     }
     assert_eq!(
         server.json(&path)["items"].as_array().map(Vec::len),

@@ -4,7 +4,7 @@
 //! less of the machine itself leaves more of it to the server; that figure is shown as well.
 
 use crate::is_wanted;
-use crate::server::{Server, median, rounds};
+use crate::server::{FRESH, Server, median, rounds};
 use criterion::Criterion;
 use std::process::Command;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn against_wrk(_: &mut Criterion) {
         eprintln!("{WORKING}: not measured, wrk is not installed: cargo xtask setup");
         return;
     }
-    let server = Server::flights(&[]);
+    let server = Server::flights(&FRESH);
     compare(&server, WORKING, "/flights?size=100");
     compare(&server, TRIVIAL, "/ping");
 }

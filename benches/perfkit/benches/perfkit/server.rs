@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+/// Has the flight service make each answer anew.
+pub(crate) const FRESH: [&str; 2] = ["--set", "cache.enabled=false"];
+
 const SERVER: &str = "PERFKIT_BENCH_SERVER";
 const DATA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -126,6 +129,28 @@ pub(crate) fn rounds() -> (usize, Duration) {
     } else {
         (9, Duration::from_secs(2))
     }
+}
+
+/// Records two alternatives, measured in turns: requests a second under `id`, and under that of `workload_p99` what one
+/// in a hundred requests takes at least.
+pub(crate) fn record(id: &str, rounds: &[(LoadReport, LoadReport)]) {
+    let of = |figure: fn(&LoadReport) -> f64| {
+        let pairs = rounds
+            .iter()
+            .map(|(ours, peer)| (figure(ours), figure(peer)));
+        median(pairs.collect())
+    };
+    let (ours, peer) = of(LoadReport::throughput);
+    harness::record_rate(id, ours, peer, "requests/s");
+    let (ours, peer) = of(|report| report.service.summary().p99.as_secs_f64() * 1e3);
+    harness::record(&p99(id), ours, peer, "ms");
+}
+
+/// The id of the slowest hundredth beside the id of a rate.
+pub(crate) fn p99(id: &str) -> String {
+    let mut parts: Vec<_> = id.split('/').map(str::to_owned).collect();
+    parts[1] += "_p99";
+    parts.join("/")
 }
 
 /// The pair of figures whose ratio is the median.

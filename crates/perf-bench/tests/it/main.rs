@@ -2,4 +2,5 @@
 
 mod databases;
 mod http;
+mod stall;
 mod support;

@@ -1,12 +1,12 @@
+use super::decimal::Text;
 use crate::limiter::Decision;
-use crate::quota::Quota;
+use crate::quota::{Limit, Quota};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const SECOND: u128 = 1_000_000_000;
 
 /// Sets `RateLimit` and `RateLimit-Policy`.
 ///
@@ -29,15 +29,56 @@ const SECOND: u128 = 1_000_000_000;
 /// # }
 /// ```
 pub fn set_headers(headers: &mut HeaderMap, quota: &Quota, decision: &Decision) {
+    Policies::of(quota.clone()).set(headers, decision);
+}
+
+/// A quota as headers write it. It is written once, for a response adds no more to it than two numbers.
+#[derive(Debug)]
+pub(super) struct Policies {
+    pub(super) quota: Quota,
+    value: HeaderValue,
+    names: Box<[(Limit, Box<str>)]>,
+}
+
+impl Policies {
+    pub(super) fn of(quota: Quota) -> Self {
+        let limits = quota.limits().iter();
+        let name = |limit: &Limit| (*limit, limit.to_string().into());
+        Self {
+            names: limits.map(name).collect(),
+            value: value(policies(&quota)),
+            quota,
+        }
+    }
+
+    /// Sets `RateLimit` and `RateLimit-Policy`.
+    pub(super) fn set(&self, headers: &mut HeaderMap, decision: &Decision) {
+        let limit = decision.limit();
+        let known = self.names.iter().find(|(own, _)| *own == limit);
+        let rate_limit = match known {
+            Some((_, name)) => rate_limit(name, decision),
+            // A caller with a limit of its own.
+            None => rate_limit(&limit.to_string(), decision),
+        };
+        headers.insert(RATE_LIMIT, rate_limit);
+        headers.insert(RATE_LIMIT_POLICY, self.value.clone());
+    }
+}
+
+fn rate_limit(name: &str, decision: &Decision) -> HeaderValue {
     let time = if decision.is_allowed() {
         decision.reset_after()
     } else {
         decision.retry_after()
     };
-    let left = decision.remaining();
-    let limit = format!("\"{}\";r={left};t={}", decision.limit(), seconds(time));
-    headers.insert(RATE_LIMIT, value(limit));
-    headers.insert(RATE_LIMIT_POLICY, value(policies(quota)));
+    let mut text = Text::<128>::new();
+    text.push("\"");
+    text.push(name);
+    text.push("\";r=");
+    text.push_number(decision.remaining().into());
+    text.push(";t=");
+    text.push_number(seconds(time));
+    HeaderValue::from_bytes(text.as_ref()).expect("it is all visible ASCII")
 }
 
 /// The value of a `Retry-After` header: whole seconds, rounded up, at least one. To come back after so long
@@ -103,7 +144,8 @@ fn policies(quota: &Quota) -> String {
 
 /// Rounded up.
 pub(super) fn seconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos().div_ceil(SECOND)).unwrap_or(u64::MAX)
+    let part = u64::from(time.subsec_nanos() > 0);
+    time.as_secs().saturating_add(part)
 }
 
 fn value(text: String) -> HeaderValue {

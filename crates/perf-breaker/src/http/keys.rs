@@ -1,8 +1,8 @@
+use super::decimal::Text;
 use crate::error::ConfigError;
 use ::http::header::{HeaderMap, HeaderName};
 use ::http::{Extensions, Request};
 use std::fmt;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Says whose limit a request counts against.
@@ -124,38 +124,36 @@ impl<B> KeyExtractor<B> for ClientAddress {
 
 /// An address as text, IPv6 without the bits that one caller can vary.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AddressKey {
-    text: [u8; LONGEST_ADDRESS],
-    length: u8,
-}
+pub struct AddressKey(Text<LONGEST_ADDRESS>);
 
 const LONGEST_ADDRESS: usize = 48;
 
 impl AddressKey {
     fn new(address: IpAddr, prefix: u32) -> Self {
-        let mut text = [0; LONGEST_ADDRESS];
-        let mut rest = &mut text[..];
+        let mut text = Text::new();
         // An IPv4 address in IPv6's clothes is the same caller.
-        let written = match address.to_canonical() {
-            IpAddr::V4(address) => write!(rest, "{address}"),
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    text.push(if place == 0 { "" } else { "." });
+                    text.push_number(octet.into());
+                }
+            }
             IpAddr::V6(address) => {
                 let mask = u128::MAX << (128 - prefix);
                 let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-                write!(rest, "{network}/{prefix}")
+                text.push(&network.to_string());
+                text.push("/");
+                text.push_number(prefix.into());
             }
-        };
-        written.expect("an address has at most 39 letters and its prefix 4");
-        let length = LONGEST_ADDRESS - rest.len();
-        Self {
-            text,
-            length: u8::try_from(length).unwrap_or(0),
         }
+        Self(text)
     }
 }
 
 impl AsRef<[u8]> for AddressKey {
     fn as_ref(&self) -> &[u8] {
-        &self.text[..usize::from(self.length)]
+        self.0.as_ref()
     }
 }
 

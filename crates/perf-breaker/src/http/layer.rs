@@ -1,10 +1,10 @@
-use super::headers::set_headers;
+use super::headers::{Policies, set_headers};
 use super::keys::KeyExtractor;
 use super::problem::too_many_requests;
 use crate::limiter::{Decision, KeyedLimiter, RateLimiter};
 use crate::quota::Quota;
 use crate::shared::SharedLimiter;
-use ::http::{Request, Response};
+use ::http::{HeaderMap, Request, Response};
 use perf_core::Clock;
 use std::fmt;
 use std::future::{Future, Pending};
@@ -25,6 +25,11 @@ pub trait Admit: Send + Sync + 'static {
 
     /// The quota in force.
     fn quota(&self) -> Quota;
+
+    /// Whether the quota in force is this one. Each call asks that, and most limiters know it without a copy.
+    fn is_under(&self, quota: &Quota) -> bool {
+        self.quota() == *quota
+    }
 }
 
 /// A decision, now or later.
@@ -58,6 +63,10 @@ impl<K: Clock> Admit for KeyedLimiter<K> {
 
     fn quota(&self) -> Quota {
         self.quota()
+    }
+
+    fn is_under(&self, quota: &Quota) -> bool {
+        self.is_under(quota)
     }
 }
 
@@ -101,20 +110,44 @@ impl Admit for SharedLimiter {
 /// ```
 #[derive(Debug)]
 pub struct LimitLayer<L, X> {
-    limiter: Arc<L>,
+    asked: Arc<Asked<L>>,
     extractor: X,
 }
 
-impl<L, X> LimitLayer<L, X> {
+/// A limiter, and what responses say of it unless its quota is changed.
+#[derive(Debug)]
+struct Asked<L> {
+    limiter: Arc<L>,
+    policies: Policies,
+}
+
+impl<L: Admit> Asked<L> {
+    fn describe(&self, headers: &mut HeaderMap, decision: &Decision) {
+        if self.limiter.is_under(&self.policies.quota) {
+            self.policies.set(headers, decision);
+        } else {
+            set_headers(headers, &self.limiter.quota(), decision);
+        }
+    }
+}
+
+impl<L: Admit, X> LimitLayer<L, X> {
     /// A layer that asks `limiter` for the key that `extractor` finds.
-    pub const fn new(limiter: Arc<L>, extractor: X) -> Self {
-        Self { limiter, extractor }
+    pub fn new(limiter: Arc<L>, extractor: X) -> Self {
+        let policies = Policies::of(limiter.quota());
+        Self {
+            asked: Arc::new(Asked { limiter, policies }),
+            extractor,
+        }
     }
 }
 
 impl<L, X: Clone> Clone for LimitLayer<L, X> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.limiter), self.extractor.clone())
+        Self {
+            asked: Arc::clone(&self.asked),
+            extractor: self.extractor.clone(),
+        }
     }
 }
 
@@ -124,7 +157,7 @@ impl<S, L, X: Clone> Layer<S> for LimitLayer<L, X> {
     fn layer(&self, inner: S) -> Self::Service {
         LimitService {
             inner,
-            limiter: Arc::clone(&self.limiter),
+            asked: Arc::clone(&self.asked),
             extractor: self.extractor.clone(),
         }
     }
@@ -134,7 +167,7 @@ impl<S, L, X: Clone> Layer<S> for LimitLayer<L, X> {
 #[derive(Debug)]
 pub struct LimitService<S, L, X> {
     inner: S,
-    limiter: Arc<L>,
+    asked: Arc<Asked<L>>,
     extractor: X,
 }
 
@@ -142,7 +175,7 @@ impl<S: Clone, L, X: Clone> Clone for LimitService<S, L, X> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            limiter: Arc::clone(&self.limiter),
+            asked: Arc::clone(&self.asked),
             extractor: self.extractor.clone(),
         }
     }
@@ -165,7 +198,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let key = self.extractor.key(&request);
-        let stage = match self.limiter.admit(key.as_ref().map_or(&[], AsRef::as_ref)) {
+        let limiter = &self.asked.limiter;
+        let stage = match limiter.admit(key.as_ref().map_or(&[], AsRef::as_ref)) {
             Answer::Now(decision) if decision.is_allowed() => Stage::Calling {
                 call: self.inner.call(request),
                 decision,
@@ -185,7 +219,7 @@ where
         };
         LimitFuture {
             stage,
-            limiter: Arc::clone(&self.limiter),
+            asked: Arc::clone(&self.asked),
         }
     }
 }
@@ -204,7 +238,7 @@ pin_project_lite::pin_project! {
     {
         #[pin]
         stage: Stage<S, L::Decide, S::Future, B>,
-        limiter: Arc<L>,
+        asked: Arc<Asked<L>>,
     }
 }
 
@@ -255,11 +289,11 @@ where
                 }
                 Projected::Calling { call, decision } => {
                     let mut response = ready!(call.poll(context))?;
-                    set_headers(response.headers_mut(), &this.limiter.quota(), decision);
+                    this.asked.describe(response.headers_mut(), decision);
                     return Poll::Ready(Ok(response));
                 }
                 Projected::Denied { decision } => {
-                    let response = too_many_requests(&this.limiter.quota(), decision);
+                    let response = too_many_requests(&this.asked.limiter.quota(), decision);
                     return Poll::Ready(Ok(response));
                 }
             };

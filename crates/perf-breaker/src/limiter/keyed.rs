@@ -235,6 +235,25 @@ impl<K: Clock> KeyedLimiter<K> {
         self.with_rules(|rules| Quota::of_rules(rules.iter().map(|rule| rule.limit)))
     }
 
+    /// Whether the quota in force is this one.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), perf_breaker::ConfigError> {
+    /// use perf_breaker::KeyedLimiter;
+    ///
+    /// let limiter = KeyedLimiter::new(&"2/hour".parse()?, 100_000)?;
+    /// assert!(limiter.is_under(&"2/hour".parse()?));
+    /// limiter.change(&"10/hour".parse()?)?;
+    /// assert!(!limiter.is_under(&"2/hour".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_under(&self, quota: &Quota) -> bool {
+        let limits = quota.limits().iter();
+        self.with_rules(|rules| rules.iter().map(|rule| &rule.limit).eq(limits))
+    }
+
     /// How many live keys have been forgotten because there were more than the capacity.
     #[must_use]
     pub fn evicted(&self) -> u64 {

@@ -66,11 +66,16 @@ impl SlidingWindow {
     }
 
     pub(super) fn record(&self, now: Moment, latency: Duration, failed: bool) {
-        self.turn(now);
         let slices = self.slices.read();
-        if let Some(slice) = slices.back() {
-            slice.latency.record_duration(latency);
-            slice.failed.fetch_add(u64::from(failed), Relaxed);
+        match slices.back() {
+            Some(slice) if !self.is_over(slice, now) => slice.record(latency, failed),
+            _ => {
+                drop(slices);
+                self.turn(now);
+                if let Some(slice) = self.slices.read().back() {
+                    slice.record(latency, failed);
+                }
+            }
         }
     }
 
@@ -92,16 +97,17 @@ impl SlidingWindow {
 
     /// Begins a new slice when the last one is over, and forgets those that left the window.
     fn turn(&self, now: Moment) {
-        if !self.is_over(now) {
+        let is_over = |slices: &VecDeque<Slice>| {
+            let last = slices.back();
+            last.is_none_or(|last| self.is_over(last, now))
+        };
+        if !is_over(&self.slices.read()) {
             return;
         }
         let mut slices = self.slices.write();
         let length = self.slice_length * (SLICES - 1);
         // Another thread may have begun it meanwhile.
-        if slices
-            .back()
-            .is_some_and(|last| now.since(last.start) < self.slice_length)
-        {
+        if !is_over(&slices) {
             return;
         }
         let elapsed = slices
@@ -120,11 +126,8 @@ impl SlidingWindow {
         slices.push_back(Slice::starting(start));
     }
 
-    fn is_over(&self, now: Moment) -> bool {
-        let slices = self.slices.read();
-        slices
-            .back()
-            .is_none_or(|last| now.since(last.start) >= self.slice_length)
+    fn is_over(&self, slice: &Slice, now: Moment) -> bool {
+        now.since(slice.start) >= self.slice_length
     }
 }
 
@@ -134,6 +137,13 @@ impl Slice {
             start,
             latency: Histogram::new(),
             failed: AtomicU64::new(0),
+        }
+    }
+
+    fn record(&self, latency: Duration, failed: bool) {
+        self.latency.record_duration(latency);
+        if failed {
+            self.failed.fetch_add(1, Relaxed);
         }
     }
 }

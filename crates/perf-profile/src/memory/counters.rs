@@ -90,6 +90,13 @@ pub(crate) struct Delta {
     pub(crate) peak: u64,
 }
 
+impl Delta {
+    /// Whether nothing was allocated or freed.
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.allocations == 0 && self.net == 0
+    }
+}
+
 impl Mark {
     /// Starts a stretch; stretches end in the reverse order of their start.
     pub(crate) fn start() -> Self {

@@ -51,6 +51,10 @@ impl Totals {
 
     /// Adds a stretch of work from any thread.
     pub(crate) fn add(&self, delta: Delta) {
+        // As all are where nobody counts.
+        if delta.is_nothing() {
+            return;
+        }
         self.bytes.fetch_add(delta.bytes, Relaxed);
         self.allocations.fetch_add(delta.allocations, Relaxed);
         self.net.fetch_add(delta.net.cast_unsigned(), Relaxed);

@@ -176,6 +176,13 @@ impl Book {
         self.slow.lock().iter().cloned().collect()
     }
 
+    /// Forgets all statements. Those that are running are counted where nobody sees them.
+    pub(crate) fn forget(&self) {
+        *self.pages.lock() = Pages::default();
+        self.slow.lock().clear();
+        self.unscoped.store(0, Relaxed);
+    }
+
     /// Executions outside every request.
     pub(crate) fn unscoped(&self) -> u64 {
         self.unscoped.load(Relaxed)

@@ -26,13 +26,39 @@ pub(super) fn is_wanted(metadata: &Metadata<'_>) -> bool {
     )
 }
 
-/// The request that a span is, once for each profiler that sees it. The span's extensions hold them,
-/// and the registry drops those when the span closes.
-struct OpenRequests(Vec<OpenRequest>);
+/// The request that a span is, once for each profiler that sees it and nearly always once. The span's
+/// extensions hold them, and the registry drops those when the span closes.
+struct OpenRequests {
+    first: Option<OpenRequest>,
+    more: Vec<OpenRequest>,
+}
 
 struct OpenRequest {
     state: Arc<RequestState>,
     shared: Arc<Shared>,
+}
+
+impl OpenRequests {
+    /// Takes out the profiler's own.
+    fn take(&mut self, shared: &Shared) -> Option<OpenRequest> {
+        if self.first.as_ref().is_some_and(|first| first.is_of(shared)) {
+            return self.first.take();
+        }
+        let own = self.more.iter().position(|request| request.is_of(shared))?;
+        Some(self.more.swap_remove(own))
+    }
+
+    fn of(&self, shared: &Shared) -> Option<Arc<RequestState>> {
+        let mut requests = self.first.iter().chain(&self.more);
+        let own = requests.find(|request| request.is_of(shared));
+        own.map(|request| Arc::clone(&request.state))
+    }
+}
+
+impl OpenRequest {
+    fn is_of(&self, shared: &Shared) -> bool {
+        std::ptr::eq(&*self.shared, shared)
+    }
 }
 
 impl Drop for OpenRequest {
@@ -45,61 +71,63 @@ impl Drop for OpenRequest {
 }
 
 /// Makes a request of a new span if it is one.
-pub(super) fn open<'a, R>(
+pub(super) fn open<'a, R: LookupSpan<'a>>(
     shared: &Arc<Shared>,
     attributes: &Attributes<'_>,
     registry: &'a R,
-    dispatch: Option<&WeakDispatch>,
     id: &Id,
-) where
-    R: LookupSpan<'a>,
-{
+) {
     if attributes.metadata().target() != REQUEST_TARGET {
         return;
     }
-    let mut name = Name(String::new());
-    attributes.record(&mut name);
-    if name.0 == PROBE {
-        shared.probes.fetch_add(1, Relaxed);
-    } else if let Some(span) = registry.span(id) {
-        let state = shared
-            .requests
-            .open(&name.0, id, dispatch.cloned(), &shared.settings);
-        let shared = Arc::clone(shared);
-        let request = OpenRequest { state, shared };
-        let mut extensions = span.extensions_mut();
-        match extensions.get_mut::<OpenRequests>() {
-            Some(OpenRequests(requests)) => requests.push(request),
-            None => extensions.insert(OpenRequests(vec![request])),
-        }
+    let Some(span) = registry.span(id) else {
+        return;
+    };
+    let mut opening = Opening {
+        shared,
+        id,
+        request: None,
+    };
+    attributes.record(&mut opening);
+    let Some(state) = opening.request else {
+        return;
+    };
+    let shared = Arc::clone(shared);
+    let request = OpenRequest { state, shared };
+    let mut extensions = span.extensions_mut();
+    match extensions.get_mut::<OpenRequests>() {
+        Some(requests) => requests.more.push(request),
+        None => extensions.insert(OpenRequests {
+            first: Some(request),
+            more: Vec::new(),
+        }),
     }
 }
 
 /// Ends the request that a closed span was, or tells the request that it was part of.
 ///
 /// That the span's extensions go is not enough: the registry may lose it, as [`lost`](super::lost) explains.
-pub(super) fn close<'a, R: LookupSpan<'a>>(shared: &Shared, registry: &'a R, id: &Id) {
+pub(super) fn close<'a, R: LookupSpan<'a>>(
+    shared: &Shared,
+    registry: &'a R,
+    dispatch: Option<&WeakDispatch>,
+    id: &Id,
+) {
     let Some(span) = registry.span(id) else {
         return;
     };
-    let ended = take(shared, &span);
+    let ended = span
+        .extensions_mut()
+        .get_mut()
+        .and_then(|requests: &mut OpenRequests| requests.take(shared));
     if ended.is_none()
         && let Some(request) = span.parent().and_then(|parent| request_of(shared, &parent))
     {
         drop(span);
-        request.note_closed(id, shared.settings.clock.now());
+        request.note_closed(id, shared.settings.clock.now(), dispatch);
     }
     // Only now, without the lock of the extensions, is it judged and told of.
     drop(ended);
-}
-
-fn take<'a, R: LookupSpan<'a>>(shared: &Shared, span: &SpanRef<'a, R>) -> Option<OpenRequest> {
-    let mut extensions = span.extensions_mut();
-    let OpenRequests(requests) = extensions.get_mut()?;
-    let own = requests
-        .iter()
-        .position(|request| std::ptr::eq(&*request.shared, shared))?;
-    Some(requests.swap_remove(own))
 }
 
 /// Records an event if it tells of a statement or of a wait for a connection.
@@ -150,21 +178,29 @@ pub(super) fn request_of<'a, R: LookupSpan<'a>>(
 ) -> Option<Arc<RequestState>> {
     span.scope().find_map(|span| {
         let extensions = span.extensions();
-        let OpenRequests(requests) = extensions.get()?;
-        let own = requests
-            .iter()
-            .find(|request| std::ptr::eq(&*request.shared, shared));
-        own.map(|request| Arc::clone(&request.state))
+        extensions.get::<OpenRequests>()?.of(shared)
     })
 }
 
-/// Reads a request's name off its span.
-struct Name(String);
+/// Opens the request that a span names, without copying the name.
+struct Opening<'a> {
+    shared: &'a Shared,
+    id: &'a Id,
+    request: Option<Arc<RequestState>>,
+}
 
-impl Visit for Name {
+impl Visit for Opening<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "name" {
-            value.clone_into(&mut self.0);
+        let Shared {
+            requests,
+            settings,
+            probes,
+            ..
+        } = self.shared;
+        match (field.name(), value) {
+            ("name", PROBE) => _ = probes.fetch_add(1, Relaxed),
+            ("name", name) => self.request = Some(requests.open(name, self.id, settings)),
+            _ => {}
         }
     }
 

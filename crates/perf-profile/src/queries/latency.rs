@@ -26,10 +26,12 @@ struct Buckets {
 
 impl Latency {
     pub(crate) fn record(&self, duration: Duration) {
-        let bucket = bucket(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-        let mut buckets = self.buckets.lock();
-        buckets.sum = buckets.sum.saturating_add(duration);
-        buckets.add(bucket, 1);
+        self.buckets.lock().record(duration);
+    }
+
+    /// As [`record`](Self::record), where nobody else records.
+    pub(super) fn record_exclusive(&mut self, duration: Duration) {
+        self.buckets.get_mut().record(duration);
     }
 
     /// Adds what another has recorded, which nobody records into meanwhile.
@@ -68,6 +70,12 @@ impl Latency {
 }
 
 impl Buckets {
+    fn record(&mut self, duration: Duration) {
+        let bucket = bucket(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        self.sum = self.sum.saturating_add(duration);
+        self.add(bucket, 1);
+    }
+
     fn add(&mut self, bucket: u16, count: u64) {
         let place = self
             .counts

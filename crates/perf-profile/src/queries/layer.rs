@@ -55,7 +55,9 @@ impl QueryRecorder {
 
     /// Hears that any span has closed, whether it was wanted or not.
     pub(super) fn closed(&self, id: &Id) {
-        self.with_registry(|registry| event::close(&self.shared, registry, id));
+        self.with_registry(|registry| {
+            event::close(&self.shared, registry, self.dispatch.get(), id)
+        });
     }
 
     fn with_registry(&self, work: impl FnOnce(&Registry)) {
@@ -75,7 +77,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for QueryRecorder {
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         self.with_registry(|registry| {
-            event::open(&self.shared, attributes, registry, self.dispatch.get(), id);
+            event::open(&self.shared, attributes, registry, id);
         });
     }
 

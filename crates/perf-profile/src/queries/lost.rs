@@ -24,44 +24,49 @@ use tracing_subscriber::registry::LookupSpan;
 pub(super) const LOST: Duration = Duration::from_secs(1);
 
 /// The spans within one request that have closed and may not have been removed.
-#[derive(Debug)]
-pub(super) struct Closed {
+#[derive(Debug, Default)]
+pub(super) struct Closed(Mutex<Spans>);
+
+#[derive(Debug, Default)]
+struct Spans {
+    /// Whose they are.
     dispatch: Option<WeakDispatch>,
-    spans: Mutex<Vec<(Id, Moment)>>,
+    closed: Vec<(Id, Moment)>,
 }
 
 impl Closed {
-    pub(super) const fn new(dispatch: Option<WeakDispatch>) -> Self {
-        Self {
-            dispatch,
-            spans: Mutex::new(Vec::new()),
-        }
-    }
-
-    /// Notes that a span closes now.
-    pub(super) fn note(&self, id: &Id, now: Moment) {
+    /// Notes that a span of the subscriber behind `dispatch` closes now.
+    pub(super) fn note(&self, id: &Id, now: Moment, dispatch: Option<&WeakDispatch>) {
         self.forget_removed();
-        self.spans.lock().push((id.clone(), now));
+        let mut spans = self.0.lock();
+        if spans.dispatch.is_none() {
+            spans.dispatch = dispatch.cloned();
+        }
+        spans.closed.push((id.clone(), now));
     }
 
     /// When the last of the spans closed that are lost by now.
     pub(super) fn lost(&self, now: Moment) -> Option<Moment> {
         self.forget_removed();
-        let spans = self.spans.lock();
-        let lost = spans.iter().filter(|(_, at)| now.since(*at) >= LOST);
+        let spans = self.0.lock();
+        let lost = spans.closed.iter();
+        let lost = lost.filter(|(_, at)| now.since(*at) >= LOST);
         lost.map(|(_, at)| *at).max()
     }
 
     fn forget_removed(&self) {
-        let Some(dispatch) = self.dispatch.as_ref().and_then(WeakDispatch::upgrade) else {
+        let mut spans = self.0.lock();
+        let dispatch = spans.dispatch.as_ref().and_then(WeakDispatch::upgrade);
+        let Some(dispatch) = dispatch else {
             return;
         };
         let Some(registry) = dispatch.downcast_ref::<Registry>() else {
             return;
         };
+        let mut closed = mem::take(&mut spans.closed);
         // Without the lock: to read a span may remove it, and that closes others.
-        let mut spans = mem::take(&mut *self.spans.lock());
-        spans.retain(|(id, _)| registry.span_data(id).is_some());
-        self.spans.lock().append(&mut spans);
+        drop(spans);
+        closed.retain(|(id, _)| registry.span_data(id).is_some());
+        self.0.lock().closed.append(&mut closed);
     }
 }

@@ -1,8 +1,9 @@
 use super::book::Entry;
 use super::event::REQUEST_TARGET;
 use super::lost::Closed;
+use super::names::Named;
 use crate::memory::{Mark, MemoryStats, Totals};
-use crate::rules::{Execution, Observation, Rule};
+use crate::rules::{self, Execution, Observation, Rule, Thresholds};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment};
@@ -10,7 +11,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
@@ -37,12 +38,12 @@ impl RequestScope {
     /// Starts a request, inside the one that the caller is in if any; the innermost counts.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let held = Arc::new(Held::default());
-        let outer = MAKING.replace(Arc::downgrade(&held));
+        let outer = MAKING.replace(Some(Begun::default()));
         // At error level, since a global filter of level `warn` would otherwise disable it. A span
         // prints nothing by itself.
         let span = tracing::error_span!(target: REQUEST_TARGET, "request", name);
-        MAKING.set(outer);
+        let begun = MAKING.replace(outer).unwrap_or_default();
+        let held = Arc::new(Held { begun });
         Self { span, held }
     }
 
@@ -70,10 +71,30 @@ impl RequestScope {
 }
 
 /// What all handles of a scope share, and nothing else does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
-    memory: Arc<Totals>,
-    departures: Mutex<Vec<Arc<Departure>>>,
+    begun: Begun,
+}
+
+/// The requests that a span is, one for each profiler that sees it; nearly always it is one.
+#[derive(Debug, Default)]
+struct Begun {
+    first: Option<Arc<RequestState>>,
+    more: Vec<Arc<RequestState>>,
+}
+
+impl Begun {
+    fn iter(&self) -> impl Iterator<Item = &Arc<RequestState>> {
+        self.first.iter().chain(&self.more)
+    }
+
+    fn add(&mut self, request: Arc<RequestState>) {
+        if self.first.is_none() {
+            self.first = Some(request);
+        } else {
+            self.more.push(request);
+        }
+    }
 }
 
 impl Held {
@@ -81,62 +102,42 @@ impl Held {
     fn count<T>(&self, work: impl FnOnce() -> T) -> T {
         let mark = Mark::start();
         let result = work();
-        self.memory.add(mark.end());
+        let delta = mark.end();
+        for request in self.begun.iter() {
+            request.memory.add(delta);
+        }
         result
     }
 }
 
-/// When the last handle of a scope went, by the clock of one profiler.
-#[derive(Debug)]
-struct Departure {
-    memory: Arc<Totals>,
-    clock: Arc<dyn Clock>,
-    at: OnceLock<Moment>,
-}
-
 impl Drop for Held {
     fn drop(&mut self) {
-        for departure in self.departures.get_mut() {
-            // Nothing else sets it once a handle exists.
-            let _unset = departure.at.set(departure.clock.now());
+        for request in self.begun.iter() {
+            request.leave();
         }
     }
 }
 
 thread_local! {
-    /// The scope whose span is being made.
-    static MAKING: Cell<Weak<Held>> = const { Cell::new(Weak::new()) };
-}
-
-/// A departure to come, of the scope whose span is being made; of a span without a scope, a past one.
-fn departure(clock: &Arc<dyn Clock>) -> Arc<Departure> {
-    let scope = MAKING.take();
-    let held = scope.upgrade();
-    let departure = Arc::new(Departure {
-        memory: held
-            .as_ref()
-            .map(|held| Arc::clone(&held.memory))
-            .unwrap_or_default(),
-        clock: Arc::clone(clock),
-        at: OnceLock::new(),
-    });
-    match held {
-        Some(held) => held.departures.lock().push(Arc::clone(&departure)),
-        None => _ = departure.at.set(clock.now()),
-    }
-    MAKING.set(scope);
-    departure
+    /// The requests so far of the scope whose span is being made.
+    static MAKING: Cell<Option<Begun>> = const { Cell::new(None) };
 }
 
 /// What a request has done so far; kept in its span's extensions.
 #[derive(Debug)]
 pub(crate) struct RequestState {
     pub(crate) name: Arc<str>,
+    pub(super) named: Arc<Named>,
     pub(crate) span: Id,
     /// Which request it is of all that the profiler has seen, counted from 1.
     pub(crate) number: u64,
+    /// Where it stands among the open ones.
+    pub(super) place: usize,
     pub(crate) started: Moment,
-    departure: Arc<Departure>,
+    clock: Arc<dyn Clock>,
+    memory: Totals,
+    /// When the last handle of its scope went, if the request went on.
+    left: OnceLock<Moment>,
     closed: Closed,
     ended: AtomicBool,
     log: Mutex<Log>,
@@ -155,23 +156,46 @@ struct Log {
 const LONG_WAIT: Duration = Duration::from_millis(100);
 
 impl RequestState {
-    /// The request of a span that is being made.
-    pub(crate) fn new(
-        name: &str,
+    /// A request that begins.
+    pub(super) fn new(
+        (name, named): (Arc<str>, Arc<Named>),
         span: Id,
-        dispatch: Option<WeakDispatch>,
-        number: u64,
-        clock: &Arc<dyn Clock>,
+        (number, place): (u64, usize),
+        started: Moment,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            name: name.into(),
+            name,
+            named,
             span,
             number,
-            started: clock.now(),
-            departure: departure(clock),
-            closed: Closed::new(dispatch),
+            place,
+            started,
+            clock,
+            memory: Totals::new(),
+            left: OnceLock::new(),
+            closed: Closed::default(),
             ended: AtomicBool::new(false),
             log: Mutex::default(),
+        }
+    }
+
+    /// Tells the scope whose span is being made of its request. A span without a scope has none that could go.
+    pub(super) fn hand_over(self: &Arc<Self>) {
+        let making = MAKING.take();
+        if let Some(mut begun) = making {
+            begun.add(Arc::clone(self));
+            MAKING.set(Some(begun));
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Notes that the last handle of the scope goes now. Most often it was the span's as well, and all is over.
+    fn leave(&self) {
+        if !self.ended.load(Relaxed) {
+            // Nothing else sets it.
+            let _unset = self.left.set(self.clock.now());
         }
     }
 
@@ -181,14 +205,19 @@ impl RequestState {
     }
 
     /// Notes that a span within the request closes now.
-    pub(super) fn note_closed(&self, id: &Id, now: Moment) {
-        self.closed.note(id, now);
+    pub(super) fn note_closed(&self, id: &Id, now: Moment, dispatch: Option<&WeakDispatch>) {
+        self.closed.note(id, now, dispatch);
+    }
+
+    /// Whether its scope has gone before its span.
+    pub(super) fn is_left(&self) -> bool {
+        self.left.get().is_some()
     }
 
     /// When the request ended, if its span's close is not to be waited for: its scope has gone, and the
     /// registry has lost a span of it.
     pub(super) fn abandoned(&self, now: Moment) -> Option<Moment> {
-        let left = *self.departure.at.get()?;
+        let left = *self.left.get()?;
         self.closed.lost(now).map(|closed| closed.max(left))
     }
 
@@ -208,31 +237,21 @@ impl RequestState {
         log.waited += waited;
     }
 
-    /// The finding that the request's waits amount to.
-    pub(super) fn pool_wait(&self) -> Option<Observation> {
-        let log = self.log.lock();
-        (log.waited >= LONG_WAIT).then_some(Observation {
-            rule: Rule::PoolWait,
-            fingerprint: Fingerprint::POOL,
-            repeats: log.waits,
-            rows: 0,
-            time: log.waited,
-            cause: None,
-        })
-    }
-
     /// What its scope's own code has allocated so far.
     pub(crate) fn memory(&self) -> MemoryStats {
-        self.departure.memory.stats()
+        self.memory.stats()
     }
 
     pub(crate) fn queries(&self) -> u64 {
         self.log.lock().queries
     }
 
-    /// Runs `analysis` on the executions, in the order in which they ended.
-    pub(crate) fn analyse<T>(&self, analysis: impl FnOnce(&[Execution]) -> T) -> T {
-        analysis(&self.log.lock().executions)
+    /// How many queries it has run, and what there is to say of them.
+    pub(super) fn judge(&self, thresholds: Thresholds) -> (u64, Vec<Observation>) {
+        let log = self.log.lock();
+        let mut observations = rules::find(&log.executions, thresholds);
+        observations.extend(log.pool_wait());
+        (log.queries, observations)
     }
 
     /// The profiled function that ran a statement of this request first.
@@ -255,5 +274,19 @@ impl RequestState {
             .find(|entry| entry.statement.fingerprint() == fingerprint);
         ran.map(|entry| entry.statement.text().to_owned())
             .unwrap_or_default()
+    }
+}
+
+impl Log {
+    /// The finding that the waits amount to.
+    fn pool_wait(&self) -> Option<Observation> {
+        (self.waited >= LONG_WAIT).then_some(Observation {
+            rule: Rule::PoolWait,
+            fingerprint: Fingerprint::POOL,
+            repeats: self.waits,
+            rows: 0,
+            time: self.waited,
+            cause: None,
+        })
     }
 }

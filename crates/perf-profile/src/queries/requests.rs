@@ -1,20 +1,17 @@
 use super::lost::LOST;
-use super::{Latency, RequestState, RequestStats, SlowRequest, Timeline};
+use super::names::Names;
+use super::{RequestState, RequestStats, SlowRequest, Timeline};
 use crate::builder::Settings;
-use crate::finding::{Cause, Finding};
-use crate::memory::MemoryStats;
-use crate::rules::{self, Observation, Rule};
-use crate::sql::Fingerprint;
+use crate::finding::Finding;
 use parking_lot::Mutex;
 use perf_core::Moment;
-use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
 
 /// What ended requests have shown, by their name.
@@ -22,43 +19,68 @@ use tracing::span::Id;
 pub(crate) struct Requests {
     open: Mutex<Open>,
     ended: Notify,
-    names: Mutex<HashMap<Arc<str>, Name>>,
+    /// How many wait for requests to end.
+    waiting: AtomicUsize,
     pub(crate) timeline: Timeline,
 }
 
-/// The requests that have not ended, by the number that each was given when it began.
+/// The requests that have not ended.
 #[derive(Debug, Default)]
 struct Open {
     begun: u64,
-    requests: BTreeMap<u64, Arc<RequestState>>,
-    /// The last one that was asked whether it is abandoned.
-    asked: u64,
+    /// A place each, as many as there ever were at once.
+    places: Vec<Option<Arc<RequestState>>>,
+    free: Vec<usize>,
+    /// The place that was last asked whether its request is abandoned.
+    asked: usize,
+    names: Names,
 }
 
 impl Open {
-    /// The requests in turns. Each that begins asks one other, so that none stays abandoned for long.
-    fn next(&mut self) -> Option<Arc<RequestState>> {
-        let (number, request) = self
-            .requests
-            .range(self.asked + 1..)
-            .next()
-            .or_else(|| self.requests.first_key_value())?;
-        self.asked = *number;
-        Some(Arc::clone(request))
+    fn begin(&mut self, new: impl FnOnce((u64, usize)) -> RequestState) -> Arc<RequestState> {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.begun += 1;
+        let request = Arc::new(new((self.begun, place)));
+        self.places[place] = Some(Arc::clone(&request));
+        request
+    }
+
+    fn end(&mut self, request: &RequestState) -> Option<Arc<RequestState>> {
+        self.free.push(request.place);
+        self.places[request.place].take()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<RequestState>> {
+        self.places.iter().flatten()
+    }
+
+    /// A request whose scope has gone before its span, if the next place in turn has one. Each request that
+    /// begins asks one place, so that none stays abandoned for long.
+    fn left(&mut self) -> Option<Arc<RequestState>> {
+        self.asked = (self.asked + 1) % self.places.len().max(1);
+        let next = self.places.get(self.asked)?.as_ref();
+        next.filter(|request| request.is_left()).map(Arc::clone)
     }
 }
 
-/// The figures and findings of the requests of one name.
-#[derive(Debug, Default)]
-struct Name {
-    queries: u64,
-    max_queries: u64,
-    latency: Latency,
-    memory: MemoryStats,
-    findings: HashMap<(Rule, Fingerprint), Finding>,
+/// Somebody who waits for requests to end, for as long as this lives.
+struct Waiting<'r>(&'r AtomicUsize);
+
+impl<'r> Waiting<'r> {
+    fn among(waiting: &'r AtomicUsize) -> Self {
+        waiting.fetch_add(1, Relaxed);
+        Self(waiting)
+    }
 }
 
-const OTHER: &str = "<other>";
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
 
 impl Requests {
     /// No requests since `start`.
@@ -66,43 +88,40 @@ impl Requests {
         Self {
             open: Mutex::default(),
             ended: Notify::default(),
-            names: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             timeline: Timeline::new(start),
         }
     }
 
     /// Begins the request of the span with this identifier.
-    pub(crate) fn open(
-        &self,
-        name: &str,
-        span: &Id,
-        dispatch: Option<WeakDispatch>,
-        settings: &Settings,
-    ) -> Arc<RequestState> {
+    pub(crate) fn open(&self, name: &str, span: &Id, settings: &Settings) -> Arc<RequestState> {
+        let now = settings.clock.now();
         let mut open = self.open.lock();
-        let other = open.next();
-        open.begun += 1;
-        let number = open.begun;
-        let request = RequestState::new(name, span.clone(), dispatch, number, &settings.clock);
-        let request = Arc::new(request);
-        open.requests.insert(request.number, Arc::clone(&request));
+        let left = open.left();
+        let named = open.names.of(name, settings.max_request_names);
+        let clock = Arc::clone(&settings.clock);
+        let request =
+            open.begin(|number| RequestState::new(named, span.clone(), number, now, clock));
         drop(open);
-        self.end_if_abandoned(other.as_slice(), settings);
+        request.hand_over();
+        if let Some(left) = left {
+            self.end_if_abandoned(&left, now, settings);
+        }
         request
     }
 
     /// Ends those of the open requests that only a lost span holds open.
     pub(crate) fn sweep(&self, settings: &Settings) {
-        let requests: Vec<_> = self.open.lock().requests.values().cloned().collect();
-        self.end_if_abandoned(&requests, settings);
-    }
-
-    fn end_if_abandoned(&self, requests: &[Arc<RequestState>], settings: &Settings) {
+        let requests: Vec<_> = self.open.lock().all().cloned().collect();
         let now = settings.clock.now();
         for request in requests {
-            if let Some(ended) = request.abandoned(now) {
-                self.close(request, ended, settings);
-            }
+            self.end_if_abandoned(&request, now, settings);
+        }
+    }
+
+    fn end_if_abandoned(&self, request: &RequestState, now: Moment, settings: &Settings) {
+        if let Some(ended) = request.abandoned(now) {
+            self.close(request, ended, settings);
         }
     }
 
@@ -112,33 +131,24 @@ impl Requests {
             return;
         }
         let latency = now.since(request.started);
-        let mut observations =
-            request.analyse(|executions| rules::find(executions, settings.thresholds));
-        observations.extend(request.pool_wait());
+        let (queries, observations) = request.judge(settings.thresholds);
         if latency >= settings.slow_request {
             tell(request, latency, settings);
         }
-        self.timeline.record(now, latency, request.queries());
-        let mut names = self.names.lock();
-        let full = names.len() >= settings.max_request_names;
-        let name = if full && !names.contains_key(&request.name) {
-            OTHER.into()
-        } else {
-            Arc::clone(&request.name)
-        };
-        names
-            .entry(name)
-            .or_default()
-            .add(request, latency, &observations);
-        drop(names);
-        self.open.lock().requests.remove(&request.number);
-        self.ended.notify_waiters();
+        self.timeline.record(now, latency, queries);
+        request.named.add(request, latency, queries, &observations);
+        let ended = self.open.lock().end(request);
+        drop(ended);
+        // Whoever waits says so before it looks at what is open, under the lock that has just been released.
+        if self.waiting.load(Relaxed) > 0 {
+            self.ended.notify_waiters();
+        }
     }
 
     /// The open request of this span.
     pub(crate) fn of(&self, span: &Id) -> Option<Arc<RequestState>> {
         let open = self.open.lock();
-        let found = open.requests.values().find(|request| request.span == *span);
+        let found = open.all().find(|request| request.span == *span);
         found.map(Arc::clone)
     }
 
@@ -155,6 +165,7 @@ impl Requests {
         limit: Duration,
         settings: &Settings,
     ) -> bool {
+        let _waiting = Waiting::among(&self.waiting);
         let mut limit = settings.clock.sleep(limit);
         loop {
             self.sweep(settings);
@@ -163,14 +174,8 @@ impl Requests {
             tokio::pin!(ended);
             // Enrol before the check: a request that ends between the two must not be missed.
             ended.as_mut().enable();
-            if self
-                .open
-                .lock()
-                .requests
-                .range(numbers.clone())
-                .next()
-                .is_none()
-            {
+            let is_open = |request: &Arc<RequestState>| numbers.contains(&request.number);
+            if !self.open.lock().all().any(is_open) {
                 return true;
             }
             let elapsed = poll_fn(|context| {
@@ -191,18 +196,22 @@ impl Requests {
         }
     }
 
+    /// Forgets what has ended until `now`.
+    pub(crate) fn forget(&self, now: Moment) {
+        self.open.lock().names = Names::default();
+        self.timeline.begin(now);
+    }
+
     /// Requests that have not ended.
     pub(crate) fn open_count(&self) -> usize {
-        self.open.lock().requests.len()
+        self.open.lock().all().count()
     }
 
     /// The figures of each name, the slowest in total first.
     pub(crate) fn stats(&self) -> Vec<RequestStats> {
-        let names = self.names.lock();
-        let mut stats: Vec<_> = names
-            .iter()
-            .map(|(name, figures)| figures.stats(name))
-            .collect();
+        let names = self.open.lock().names.all();
+        let stats = names.iter().filter_map(|(name, named)| named.stats(name));
+        let mut stats: Vec<_> = stats.collect();
         stats.sort_by(|a, b| {
             b.latency
                 .sum
@@ -214,13 +223,10 @@ impl Requests {
 
     /// All findings that are not accepted, by rule and then the costliest first.
     pub(crate) fn findings(&self, settings: &Settings) -> Vec<Finding> {
-        let names = self.names.lock();
-        let mut findings: Vec<_> = names
-            .values()
-            .flat_map(|name| name.findings.values().cloned())
-            .collect();
-        // Without the lock, since this is not our code.
-        drop(names);
+        let names = self.open.lock().names.all();
+        let findings = names.iter().flat_map(|(_, named)| named.findings());
+        let mut findings: Vec<_> = findings.collect();
+        // Without a lock, since this is not our code.
         findings.retain(|finding| !settings.accepted.has(finding));
         findings.sort_by(|a, b| {
             (a.rule, b.time)
@@ -228,40 +234,6 @@ impl Requests {
                 .then_with(|| a.statement.cmp(&b.statement))
         });
         findings
-    }
-}
-
-impl Name {
-    fn add(&mut self, request: &RequestState, latency: Duration, observations: &[Observation]) {
-        let queries = request.queries();
-        self.queries += queries;
-        self.max_queries = self.max_queries.max(queries);
-        self.latency.record(latency);
-        self.memory.merge(&request.memory());
-        for observation in observations {
-            let key = (observation.rule, observation.fingerprint);
-            let finding = self
-                .findings
-                .entry(key)
-                .or_insert_with(|| new_finding(request, observation));
-            finding.requests += 1;
-            finding.time += observation.time;
-            finding.repeats = finding.repeats.max(observation.repeats);
-            finding.rows = finding.rows.max(observation.rows);
-        }
-    }
-
-    fn stats(&self, name: &str) -> RequestStats {
-        let latency = self.latency.summary();
-        RequestStats {
-            name: name.to_owned(),
-            requests: latency.count,
-            queries: self.queries,
-            max_queries: self.max_queries,
-            latency,
-            distribution: self.latency.distribution(),
-            memory: self.memory,
-        }
     }
 }
 
@@ -273,25 +245,5 @@ fn tell(request: &RequestState, elapsed: Duration, settings: &Settings) {
             queries: request.queries(),
             memory: request.memory(),
         });
-    }
-}
-
-fn new_finding(request: &RequestState, observation: &Observation) -> Finding {
-    let cause = observation.cause.map(|(fingerprint, rows)| Cause {
-        fingerprint,
-        statement: request.text_of(fingerprint),
-        rows,
-    });
-    Finding {
-        rule: observation.rule,
-        request: (*request.name).to_owned(),
-        requests: 0,
-        fingerprint: observation.fingerprint,
-        statement: request.text_of(observation.fingerprint),
-        repeats: 0,
-        rows: 0,
-        time: Duration::ZERO,
-        function: request.function_of(observation.fingerprint),
-        cause,
     }
 }

@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct RequestSlice {
-    /// Since the profiler was made.
+    /// Since the profiler was made, or forgot what was before.
     pub start: Duration,
     /// How long it is.
     pub length: Duration,
@@ -32,12 +32,12 @@ pub struct RequestSlice {
 /// Where ended requests leave their figures by the time of their end.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    start: Moment,
     slices: Mutex<Slices>,
 }
 
 #[derive(Debug)]
 struct Slices {
+    start: Moment,
     length: Duration,
     slices: Vec<Slice>,
 }
@@ -51,19 +51,20 @@ struct Slice {
 impl Timeline {
     pub(crate) const fn new(start: Moment) -> Self {
         Self {
-            start,
-            slices: Mutex::new(Slices {
-                length: SHORTEST,
-                slices: Vec::new(),
-            }),
+            slices: Mutex::new(Slices::since(start)),
         }
+    }
+
+    /// Drops all slices.
+    pub(super) fn begin(&self, start: Moment) {
+        *self.slices.lock() = Slices::since(start);
     }
 
     pub(super) fn record(&self, ended: Moment, latency: Duration, queries: u64) {
         let mut slices = self.slices.lock();
-        let slice = slices.at(ended.since(self.start));
+        let slice = slices.at(ended);
         slice.queries += queries;
-        slice.latency.record(latency);
+        slice.latency.record_exclusive(latency);
     }
 
     /// All slices until the last that has a request.
@@ -85,13 +86,24 @@ impl Timeline {
 }
 
 impl Slices {
-    /// The slice that a time since the start falls into.
-    fn at(&mut self, time: Duration) -> &mut Slice {
-        while time.as_nanos() / self.length.as_nanos() >= MAX_SLICES as u128 {
-            self.halve();
+    const fn since(start: Moment) -> Self {
+        Self {
+            start,
+            length: SHORTEST,
+            slices: Vec::new(),
         }
-        let number = time.as_nanos() / self.length.as_nanos();
-        let number = usize::try_from(number).unwrap_or(MAX_SLICES - 1);
+    }
+
+    /// The slice that a moment falls into.
+    fn at(&mut self, moment: Moment) -> &mut Slice {
+        let time = moment.since(self.start);
+        let number = loop {
+            let number = usize::try_from(nanos(time) / nanos(self.length)).unwrap_or(usize::MAX);
+            if number < MAX_SLICES {
+                break number;
+            }
+            self.halve();
+        };
         if self.slices.len() <= number {
             self.slices.resize_with(number + 1, Slice::default);
         }
@@ -110,6 +122,11 @@ impl Slices {
             self.slices.push(slice);
         }
     }
+}
+
+/// In 64 bits, which are divided several times faster than the 128 of a `Duration`.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -69,8 +69,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
             let _verdict_for_layers = self.inner.enabled(attributes.metadata());
         }
         let id = self.inner.new_span(attributes);
-        let dispatch = self.dispatch.get();
-        event::open(&self.shared, attributes, &self.inner, dispatch, &id);
+        event::open(&self.shared, attributes, &self.inner, &id);
         id
     }
 
@@ -116,7 +115,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Subscriber for Wrapped<S> {
     fn try_close(&self, id: Id) -> bool {
         let closed = self.inner.try_close(id.clone());
         if closed {
-            event::close(&self.shared, &self.inner, &id);
+            event::close(&self.shared, &self.inner, self.dispatch.get(), &id);
         }
         closed
     }

@@ -15,12 +15,9 @@ pin_project! {
 }
 
 impl<B: Body> TimedBody<B> {
-    pub(super) fn new(body: B, scope: RequestScope) -> Self {
-        let ended = body.is_end_stream();
-        Self {
-            body,
-            scope: (!ended).then_some(scope),
-        }
+    pub(super) fn new(body: B, scope: Option<RequestScope>) -> Self {
+        let scope = scope.filter(|_| !body.is_end_stream());
+        Self { body, scope }
     }
 }
 

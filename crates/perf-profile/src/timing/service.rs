@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tower_service::Service;
 
@@ -39,14 +39,14 @@ where
     }
 
     fn call(&mut self, request: Request<I>) -> Self::Future {
-        let started = self.options.now();
+        let started = self.options.is_timed().then(|| self.options.now());
         let (parts, body) = request.into_parts();
         let scope = RequestScope::new(&(self.options.name)(&parts));
         let request = Request::from_parts(parts, body);
         let future = scope.in_scope(|| self.inner.call(request));
         TimedFuture {
             future,
-            scope,
+            scope: Some(scope),
             started,
             options: Arc::clone(&self.options),
         }
@@ -60,8 +60,9 @@ pin_project! {
     pub struct TimedFuture<F> {
         #[pin]
         future: F,
-        scope: RequestScope,
-        started: Moment,
+        // Goes on to the body.
+        scope: Option<RequestScope>,
+        started: Option<Moment>,
         options: Arc<Options>,
     }
 }
@@ -75,21 +76,42 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let output = this.scope.in_scope(|| this.future.poll(context));
-        output.map_ok(|mut response| {
-            this.options.tell(response.headers_mut(), *this.started);
-            response.map(|body| TimedBody::new(body, this.scope.clone()))
-        })
+        let output = match this.scope {
+            Some(scope) => scope.in_scope(|| this.future.poll(context)),
+            None => this.future.poll(context),
+        };
+        let mut output = ready!(output);
+        if let Some(started) = *this.started {
+            this.options.judge(&mut output, started);
+        }
+        let scope = this.scope.take();
+        Poll::Ready(output.map(|response| response.map(|body| TimedBody::new(body, scope))))
     }
 }
 
 impl Options {
+    /// Whether anybody asks how long a response took to its head.
+    const fn is_timed(&self) -> bool {
+        self.headers || self.server_timing || self.monitor.is_some()
+    }
+
     fn now(&self) -> Moment {
         self.profiler.shared().settings.clock.now()
     }
 
-    fn tell(&self, headers: &mut HeaderMap, started: Moment) {
+    /// Tells whoever asks how long it took.
+    fn judge<O, E>(&self, output: &mut Result<Response<O>, E>, started: Moment) {
         let elapsed = self.now().since(started);
+        if let Some(monitor) = &self.monitor {
+            let failed = |response: &Response<O>| response.status().is_server_error();
+            monitor.record(elapsed, output.as_ref().map_or(true, failed));
+        }
+        if let Ok(response) = output {
+            self.tell(response.headers_mut(), elapsed);
+        }
+    }
+
+    fn tell(&self, headers: &mut HeaderMap, elapsed: Duration) {
         let millis = elapsed.as_secs_f64() * 1e3;
         if self.headers {
             set(headers, "x-process-time", &process_time(elapsed));

@@ -4,6 +4,9 @@ use super::Shared;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(super) type Guard = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
@@ -17,36 +20,61 @@ pub(super) trait Operable: Send + Sync {
     /// The actions that it knows.
     fn actions(&self) -> &'static [&'static str];
 
-    /// Does one of them.
-    fn perform(&self, action: &str);
+    /// Those that concern something of it, which has to be named: a tag.
+    fn actions_of(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Does one of them; the error says why it may not have happened.
+    fn perform<'a>(
+        &'a self,
+        action: &'a str,
+        of: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// What a form of another site cannot send.
 const HEADER: &str = "x-perfkit-action";
 
+/// What is to be done, as the path says.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    kind: String,
+    name: String,
+    action: String,
+    of: Option<String>,
+}
+
 pub(super) async fn act(
     State(shared): State<Arc<Shared>>,
-    Path((kind, name, action)): Path<(String, String, String)>,
+    Path(asked): Path<Asked>,
     request: Request,
-) -> (StatusCode, &'static str) {
+) -> (StatusCode, Cow<'static, str>) {
     let (head, _) = request.into_parts();
     let passes = shared.guard.as_ref().is_some_and(|guard| guard(&head));
     if !passes || !head.headers.contains_key(HEADER) {
-        return (
-            StatusCode::FORBIDDEN,
-            "the guard does not let this request pass",
-        );
+        let refusal = "the guard does not let this request pass";
+        return (StatusCode::FORBIDDEN, refusal.into());
     }
     let found = shared
         .operables
         .iter()
-        .find(|part| part.kind() == kind && part.name() == name);
-    match found {
-        Some(part) if part.actions().contains(&action.as_str()) => {
-            part.perform(&action);
-            (StatusCode::NO_CONTENT, "")
-        }
-        Some(_) => (StatusCode::NOT_FOUND, "the part knows no such action"),
-        None => (StatusCode::NOT_FOUND, "there is no such part"),
+        .find(|part| part.kind() == asked.kind && part.name() == asked.name);
+    let Some(part) = found else {
+        return (StatusCode::NOT_FOUND, "there is no such part".into());
+    };
+    let known = match &asked.of {
+        Some(_) => part.actions_of(),
+        None => part.actions(),
+    };
+    if !known.contains(&asked.action.as_str()) {
+        return (
+            StatusCode::NOT_FOUND,
+            "the part knows no such action".into(),
+        );
+    }
+    match part.perform(&asked.action, asked.of.as_deref()).await {
+        Ok(()) => (StatusCode::NO_CONTENT, "".into()),
+        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem.into()),
     }
 }

@@ -1,5 +1,7 @@
 use super::EndpointsBuilder;
 use super::actions::Operable;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use perf_breaker::{CircuitBreaker, Hold};
 use perf_core::Inspect;
 use std::sync::Arc;
@@ -41,11 +43,16 @@ impl<C: Send + Sync> Operable for CircuitBreaker<C> {
         &["open", "close", "reset"]
     }
 
-    fn perform(&self, action: &str) {
+    fn perform<'a>(
+        &'a self,
+        action: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), String>> {
         match action {
             "open" => self.hold(Hold::Open),
             "close" => self.hold(Hold::Closed),
             _ => self.reset(),
         }
+        ready(Ok(())).boxed()
     }
 }

@@ -97,6 +97,7 @@ impl EndpointsBuilder {
                 operables: self.operables,
                 live: Live::new(),
                 newest: Mutex::new(None),
+                trail: Mutex::default(),
                 advice: Mutex::default(),
             }),
         }

@@ -40,6 +40,18 @@ impl Live {
     }
 }
 
+/// Takes a reading at each refresh, as a viewer would, until it is over.
+pub(super) async fn record(shared: &Shared) {
+    let mut closed = shared.live.closed.subscribe();
+    loop {
+        let _newest = shared.newest();
+        tokio::select! {
+            () = shared.clock.sleep(shared.refresh) => {}
+            _ = closed.wait_for(|closed| *closed) => return,
+        }
+    }
+}
+
 pub(super) fn watch(shared: Arc<Shared>) -> Response {
     let seat = Arc::clone(&shared.live.seats).try_acquire_owned();
     let closed = shared.live.closed.subscribe();
@@ -78,8 +90,15 @@ impl Viewer {
                 _ = self.closed.wait_for(|closed| *closed) => return None,
             }
         }
+        let newest = self.shared.newest();
+        if !self.is_first {
+            return Some(format!("data: {newest}\n\n"));
+        }
         self.is_first = false;
-        Some(format!("data: {}\n\n", self.shared.newest()))
+        let before = self.shared.trail.lock().json();
+        Some(format!(
+            "event: history\ndata: {before}\n\ndata: {newest}\n\n"
+        ))
     }
 }
 
@@ -93,7 +112,9 @@ impl Shared {
         {
             return Arc::clone(json);
         }
-        let json: Arc<str> = Stats::read(self).json().into();
+        let stats = Stats::read(self);
+        let point = self.trail.lock().add(stats.figures(), self.refresh);
+        let json: Arc<str> = stats.told(point).into();
         *newest = Some((now, Arc::clone(&json)));
         json
     }

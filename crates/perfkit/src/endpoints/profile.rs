@@ -1,5 +1,9 @@
+use super::actions::Operable;
 use super::report::{Frame, Problem, Query, Report, Route, Source};
 use super::{Endpoints, EndpointsBuilder};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use perf_core::Inspect;
 use perf_profile::{Advice, Advisor, Finding, Profiler, QueryStats, RequestStats, Rule};
 use std::sync::Arc;
 
@@ -7,7 +11,7 @@ use std::sync::Arc;
 const ASKED: usize = 20;
 
 impl EndpointsBuilder {
-    /// Shows the profiler's routes, queries, findings and call paths.
+    /// Shows the profiler's routes, queries, findings and call paths, and lets those who may act have it forget them.
     ///
     /// ```
     /// use perfkit::core::Registry;
@@ -19,6 +23,7 @@ impl EndpointsBuilder {
     /// ```
     pub fn profiler(mut self, profiler: &Profiler) -> Self {
         self.source = Some(Arc::new(profiler.clone()));
+        self.operables.push(Arc::new(profiler.clone()));
         self
     }
 }
@@ -52,6 +57,25 @@ impl Endpoints {
         let count = found.len();
         *self.shared.advice.lock() = found;
         count
+    }
+}
+
+impl Operable for Profiler {
+    fn kind(&self) -> &'static str {
+        Inspect::kind(self)
+    }
+
+    fn name(&self) -> String {
+        Inspect::name(self).into_owned()
+    }
+
+    fn actions(&self) -> &'static [&'static str] {
+        &["reset"]
+    }
+
+    fn perform<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<(), String>> {
+        self.forget();
+        ready(Ok(())).boxed()
     }
 }
 

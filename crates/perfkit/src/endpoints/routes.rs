@@ -21,7 +21,9 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(shared: &Arc<Shared>) -> 
         .route("/metrics", get(metrics));
     if shared.guard.is_some() {
         let path = "/performance/actions/{kind}/{name}/{action}";
-        router = router.route(path, post(actions::act));
+        router = router
+            .route(path, post(actions::act))
+            .route(&format!("{path}/{{of}}"), post(actions::act));
     }
     router.with_state(Arc::clone(shared))
 }

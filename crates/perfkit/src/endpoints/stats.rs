@@ -4,6 +4,7 @@ use super::Shared;
 use super::figures::figures;
 use super::health::{Status, Verdict, judge, standing};
 use super::report::{MAX_ROWS, Problem, Query, Route};
+use super::trail::{Percentiles, Point, PoolUse};
 use perf_core::inspect::Inspection;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,7 +28,7 @@ pub(super) struct Stats {
     requests: u64,
     /// How many of them took how many seconds, shortest first.
     latency: Vec<(f64, u64)>,
-    /// What may be done, by part: `[{"kind", "name", "actions"}]`.
+    /// What may be done, by part: `[{"kind", "name", "actions", "actions_of"}]`.
     actions: Vec<Operations>,
 }
 
@@ -45,6 +46,33 @@ struct Operations {
     kind: &'static str,
     name: String,
     actions: &'static [&'static str],
+    actions_of: &'static [&'static str],
+}
+
+/// What a stream of events tells once a refresh.
+#[derive(Serialize)]
+struct Told<'s> {
+    #[serde(flatten)]
+    stats: &'s Stats,
+    point: Point,
+}
+
+/// The figures of one reading that charts are drawn from.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    /// Seconds since the start.
+    pub(super) at: f64,
+    pub(super) requests: u64,
+    pub(super) has_routes: bool,
+    /// Requests a second and their latencies as a monitor of objectives sees them.
+    pub(super) judged: Option<(f64, Percentiles)>,
+    pub(super) latency: Vec<(f64, u64)>,
+    pub(super) hits: f64,
+    pub(super) misses: f64,
+    pub(super) pools: PoolUse,
+    /// How often somebody asked a pool, and how long they waited in all.
+    pub(super) waits: f64,
+    pub(super) waited: f64,
 }
 
 /// Where a part stands in the document.
@@ -90,6 +118,34 @@ impl Stats {
         }
     }
 
+    /// What charts are drawn from.
+    pub(super) fn figures(&self) -> Figures {
+        let pools = || self.pools.iter().filter(|part| part.kind == "pool");
+        let monitor = self.others.iter().find(|part| part.kind == "slo_monitor");
+        let any = |value: f64| (pools().count() > 0).then_some(value);
+        Figures {
+            at: self.uptime_seconds,
+            requests: self.requests,
+            has_routes: !self.routes.is_empty(),
+            judged: monitor.map(Part::judged),
+            latency: self.latency.clone(),
+            hits: sum(self.cache.iter(), "/hits"),
+            misses: sum(self.cache.iter(), "/misses"),
+            pools: PoolUse {
+                used: any(sum(pools(), "/resources/in_use")),
+                limit: any(sum(pools(), "/max_size")),
+                waiting: any(sum(pools(), "/waiting")),
+            },
+            waits: sum(pools(), "/wait_seconds/count"),
+            waited: sum(pools(), "/wait_seconds/sum"),
+        }
+    }
+
+    /// The document and the charts' newest point as JSON, on one line.
+    pub(super) fn told(&self, point: Point) -> String {
+        serde_json::to_string(&Told { stats: self, point }).unwrap_or_default()
+    }
+
     /// The document as JSON, on one line.
     pub(super) fn json(&self) -> String {
         // Maps of strings to numbers and texts can always be written.
@@ -117,6 +173,32 @@ impl From<Inspection> for Part {
             name: inspection.name,
         }
     }
+}
+
+impl Part {
+    /// The figure at this place, if there is one.
+    fn figure(&self, place: &str) -> Option<f64> {
+        let mut names = place.split('/').skip(1);
+        let first = self.figures.get(names.next()?)?;
+        names
+            .try_fold(first, |value, name| value.get(name))?
+            .as_f64()
+    }
+
+    fn judged(&self) -> (f64, Percentiles) {
+        let latency = |name: &str| self.figure(&format!("/window_request_seconds/{name}"));
+        let rate = self.figure("/window_requests_per_second");
+        let latency = Percentiles {
+            p50: latency("p50"),
+            p95: latency("p95"),
+            p99: latency("p99"),
+        };
+        (rate.unwrap_or(0.0), latency)
+    }
+}
+
+fn sum<'p>(parts: impl Iterator<Item = &'p Part>, place: &str) -> f64 {
+    parts.filter_map(|part| part.figure(place)).sum()
 }
 
 fn group(kind: &str) -> Group {
@@ -156,6 +238,7 @@ fn operations(shared: &Shared) -> Vec<Operations> {
         kind: operable.kind(),
         name: operable.name(),
         actions: operable.actions(),
+        actions_of: operable.actions_of(),
     };
     shared.operables.iter().map(operation).collect()
 }

@@ -29,7 +29,7 @@ pub(crate) struct Demo {
     monitor: SloMonitor,
     held: Vec<Pooled<Manager>>,
     pool: Pool<Manager>,
-    cache: Cache<u64, u64>,
+    pub(crate) cache: Cache<u64, u64>,
     limiter: Arc<KeyedLimiter<ManualClock>>,
     payments: CircuitBreaker,
     _search: Bulkhead<ManualClock>,
@@ -130,7 +130,14 @@ impl Demo {
         limiter.register(&registry);
         weather.register(&registry);
         payments.register(&registry);
-        let endpoints = endpoints(&registry, &clock, &profiler, [&weather, &payments], guarded);
+        let endpoints = endpoints(
+            &registry,
+            &clock,
+            &profiler,
+            &cache,
+            [&weather, &payments],
+            guarded,
+        );
         Self {
             endpoints,
             _subscriber: tracing::subscriber::set_default(subscriber),
@@ -256,12 +263,14 @@ fn endpoints(
     registry: &Registry,
     clock: &ManualClock,
     profiler: &Profiler,
+    cache: &Cache<u64, u64>,
     [weather, payments]: [&CircuitBreaker; 2],
     guarded: bool,
 ) -> Endpoints {
     let endpoints = Endpoints::builder(registry)
         .clock(clock.clone())
         .profiler(profiler)
+        .cache(cache)
         .requires("pool", "database")
         .breaker(weather)
         .breaker(payments);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use futures_util::StreamExt;
 use perfkit::breaker::{CircuitBreaker, KeyedLimiter, Quota, State};
-use perfkit::cache::Cache;
+use perfkit::cache::{Cache, EntryPolicy};
 use perfkit::core::{Clock, Health, ManualClock, Registry, SystemClock};
 use perfkit::endpoints::Endpoints;
 use perfkit::pool::{Pool, from_fn};
@@ -248,10 +248,18 @@ async fn events_come_at_once_then_at_each_refresh_until_closed() {
             .expect("it goes on")
             .expect("it never fails");
         assert_eq!(SystemClock.now().since(started).as_secs(), seconds);
-        let data = std::str::from_utf8(&event).expect("text").trim();
+        let mut data = std::str::from_utf8(&event).expect("text").trim();
+        if let Some(history) = data.strip_prefix("event: history\ndata: ") {
+            assert_eq!(seconds, 0, "it is told once");
+            let (before, newest) = history.split_once("\n\n").expect("two events");
+            let before: serde_json::Value = serde_json::from_str(before).expect("JSON");
+            assert_eq!(before.as_array().map(Vec::len), Some(1));
+            data = newest;
+        }
         let json: serde_json::Value =
             serde_json::from_str(data.strip_prefix("data: ").expect("an event")).expect("JSON");
         assert_eq!(json["refresh_seconds"], 7.0);
+        assert_eq!(json["point"]["at"], json["uptime_seconds"]);
     }
     endpoints.close();
     assert!(events.next().await.is_none());
@@ -346,4 +354,52 @@ async fn the_guard_decides_who_acts() {
     assert_eq!(act("other/open", &[token, own]).await, 404);
     let actions = get(&router, "/performance/stats").await.json()["actions"].clone();
     assert_eq!(actions[0]["actions"], json!(["open", "close", "reset"]));
+}
+
+#[tokio::test]
+async fn caches_are_cleared_and_profilers_reset_by_those_who_may() {
+    let registry = Registry::new();
+    let cache: Cache<u32, u32> = Cache::builder("airports").build().expect("right");
+    let profiler = Profiler::builder().name("api").build();
+    let subscriber = tracing_subscriber::registry().with(profiler.sql_layer());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    RequestScope::new("GET /flights").run(async {}).await;
+    let router: Router = Endpoints::builder(&registry)
+        .cache(&cache)
+        .profiler(&profiler)
+        .actions(|head| head.headers.contains_key("x-operator"))
+        .build()
+        .router();
+    let act = async |path: &str| {
+        let path = format!("/performance/actions/{path}");
+        let headers = [("x-operator", "1"), ("x-perfkit-action", "1")];
+        let answer = ask(&router, Method::POST, &path, &headers).await;
+        answer.status.as_u16()
+    };
+    let keep = async |key: u32, tag: &str| {
+        let policy = EntryPolicy::new().tag(tag);
+        let kept = cache.get_or_load_with(key, policy, async move || Ok::<_, io::Error>(key));
+        kept.await.expect("it is loaded")
+    };
+    for (key, tag) in [(1, "coast / east"), (2, "west")] {
+        assert_eq!(keep(key, tag).await, key);
+    }
+    assert_eq!(act("cache/airports/clear%20tag").await, 404, "of what?");
+    assert_eq!(act("cache/airports/clear/west").await, 404);
+    assert_eq!(
+        (cache.get(&1).await, cache.get(&2).await),
+        (Some(1), Some(2))
+    );
+    assert_eq!(
+        act("cache/airports/clear%20tag/coast%20%2F%20east").await,
+        204
+    );
+    assert_eq!((cache.get(&1).await, cache.get(&2).await), (None, Some(2)));
+    assert_eq!(act("cache/airports/clear").await, 204);
+    assert_eq!(cache.get(&2).await, None);
+
+    let routes = async || get(&router, "/performance/stats").await.json()["routes"].clone();
+    assert_eq!(routes().await[0]["name"], "GET /flights");
+    assert_eq!(act("profiler/api/reset").await, 204);
+    assert_eq!(routes().await, json!([]));
 }

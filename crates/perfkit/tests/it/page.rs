@@ -3,6 +3,7 @@
 use crate::browser::Browser;
 use crate::demo::Demo;
 use perfkit::breaker::State;
+use perfkit::cache::EntryPolicy;
 use serde_json::json;
 use std::env;
 use std::fs;
@@ -25,7 +26,18 @@ struct Visit {
 
 impl Visit {
     async fn begin(guarded: bool) -> Self {
-        let demo = Demo::start(guarded);
+        Self::after(0, guarded).await
+    }
+
+    /// Opens the page of a service that has run for so many seconds, with nobody looking.
+    async fn after(seconds: u32, guarded: bool) -> Self {
+        let mut demo = Demo::start(guarded);
+        let recording = demo.endpoints.clone();
+        let mut recording = std::pin::pin!(recording.record());
+        for _ in 0..seconds {
+            assert!(futures_util::poll!(&mut recording).is_pending());
+            demo.second().await;
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         // Below a prefix, as behind a proxy.
@@ -288,6 +300,56 @@ async fn a_breaker_is_held_open_by_whoever_has_the_token() {
         .await;
     assert!(visit.text("#trouble").await.contains("held open"));
     assert_eq!(visit.text("[data-tile=breakers] dd").await, "1 of 3");
+}
+
+#[tokio::test]
+async fn a_page_that_is_opened_late_shows_what_was_before() {
+    let mut visit = Visit::after(20, false).await;
+    let latency = "document.querySelector('[data-chart=latency] .plot')";
+    visit.browser.evaluate(&format!("{latency}.focus()")).await;
+    for _ in 0..15 {
+        visit.browser.press("ArrowLeft").await;
+    }
+    let told = format!("{latency}.getAttribute('aria-valuetext')");
+    let is_there = format!("/^15 s ago: p50 [0-9.]+ ms, /.test({told})");
+    visit.browser.wait_for(&is_there).await;
+    assert_eq!(visit.browser.complaints, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_cache_is_cleared_by_tag_and_the_profiler_reset_on_the_page() {
+    let mut visit = Visit::begin(true).await;
+    let policy = EntryPolicy::new().tag("coast / east");
+    let load = async || Ok::<_, std::io::Error>(7);
+    let kept = visit.demo.cache.get_or_load_with(1_000_000, policy, load);
+    assert_eq!(kept.await.expect("it loads"), 7);
+    visit.pass(2).await;
+    let type_in = "document.querySelector('#token-field').value = '4711'";
+    visit.browser.evaluate(type_in).await;
+    let acted = "document.querySelector('#acted').innerText";
+    let button = "[aria-label='clear tag airports']";
+    visit.browser.click(button).await;
+    visit
+        .browser
+        .wait_for(&format!("{acted} === 'clear tag airports: which?'"))
+        .await;
+    let type_in =
+        "document.querySelector(\"[aria-label='clear tag of airports']\").value = 'coast / east'";
+    visit.browser.evaluate(type_in).await;
+    visit.browser.click(button).await;
+    visit
+        .browser
+        .wait_for(&format!(
+            "{acted} === 'clear tag coast / east airports: done'"
+        ))
+        .await;
+    assert_eq!(visit.demo.cache.get(&1_000_000).await, None);
+    visit.browser.click("[aria-label='reset profiler']").await;
+    visit
+        .browser
+        .wait_for(&format!("{acted} === 'reset profiler: done'"))
+        .await;
+    assert_eq!(visit.browser.complaints, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A crate's benchmarks as a page of `docs/benchmarks/`, with a picture beside it.
 
+use super::before_after;
 use super::line::{Line, figure};
 use super::machine::Machine;
 use super::plot;
@@ -40,8 +41,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, f64>> {
 }
 
 fn page(name: &str, lines: &[Line], promises: &BTreeMap<String, f64>, machine: &Machine) -> String {
+    let title = if name == "perfkit" { "" } else { "perf-" };
     let mut page = format!(
-        "# perf-{name}, measured\n\n\
+        "# {title}{name}, measured\n\n\
          Written by `cargo xtask bench {name} --publish` on {machine}.\n\n\
          ![Each ratio as a bar]({name}.svg)\n\n\
          A ratio below 1 is a win. **Bold** is what misses its promise, or loses where none was made.\n\n\
@@ -77,6 +79,7 @@ fn page(name: &str, lines: &[Line], promises: &BTreeMap<String, f64>, machine: &
             promises[id]
         );
     }
+    page.push_str(&before_after::table(lines));
     page
 }
 

@@ -1,12 +1,11 @@
-// The page of a service's figures. It keeps the last three minutes of what it is told, once a second, and
-// draws them; rates and percentiles are those of the last few seconds, taken from the differences.
+// The page of a service's figures. It is told the last three minutes when it opens and then one point a second, and
+// draws them.
 "use strict";
 
 (() => {
-  const KEPT = 181; // readings
-  const SMOOTH = 5; // readings that a rate is taken over
+  const KEPT = 181; // points
   const byId = (id) => document.getElementById(id);
-  const state = { readings: [], points: [], shown: [], paused: false, hover: null, flames: [], zoom: null, sort: {} };
+  const state = { newest: null, points: [], shown: [], paused: false, hover: null, flames: [], zoom: null, sort: {} };
 
   // ---- making elements ----
 
@@ -65,63 +64,6 @@
     const rest = Math.floor(total % 60);
     if (!minutes) return `${rest} s`;
     return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
-  }
-
-  // ---- what a few seconds were like ----
-
-  const sum = (parts, figure) => parts.reduce((total, part) => total + (figure(part.figures) ?? 0), 0);
-  const pools = (stats) => stats.pools.filter((part) => part.kind === "pool");
-  const monitor = (stats) => stats.others.find((part) => part.kind === "slo_monitor")?.figures;
-
-  // Adds the point of the newest reading, compared with that of a few readings ago.
-  function point(now, before) {
-    const window = monitor(now);
-    const point = { at: now.uptime_seconds, latency: {}, throughput: {}, hits: {}, pools: poolUse(now), wait: {} };
-    if (!before) return point;
-    const elapsed = now.uptime_seconds - before.uptime_seconds;
-    const served = now.requests - before.requests;
-    if (now.routes.length || !window) {
-      point.throughput.requests = served / elapsed;
-      Object.assign(point.latency, percentiles(now.latency, before.latency));
-    } else {
-      const { p50, p95, p99 } = window.window_request_seconds;
-      point.throughput.requests = window.window_requests_per_second;
-      Object.assign(point.latency, { p50, p95, p99 });
-    }
-    const hits = sum(now.cache, (f) => f.hits) - sum(before.cache, (f) => f.hits);
-    const misses = sum(now.cache, (f) => f.misses) - sum(before.cache, (f) => f.misses);
-    point.hits.all = hits + misses > 0 ? hits / (hits + misses) : null;
-    const waits = (stats, figure) => sum(pools(stats), (f) => f.wait_seconds?.[figure]);
-    const acquired = waits(now, "count") - waits(before, "count");
-    point.wait.mean = acquired > 0 ? (waits(now, "sum") - waits(before, "sum")) / acquired : null;
-    return point;
-  }
-
-  function poolUse(stats) {
-    const parts = pools(stats);
-    if (!parts.length) return {};
-    const resources = (f) => f.resources ?? {};
-    return {
-      used: sum(parts, (f) => resources(f).in_use),
-      limit: sum(parts, (f) => f.max_size),
-      waiting: sum(parts, (f) => f.waiting),
-    };
-  }
-
-  function percentiles(now, before) {
-    const earlier = new Map(before);
-    const fresh = now.map(([time, total]) => [time, total - (earlier.get(time) ?? 0)]);
-    const total = fresh.reduce((all, [, more]) => all + more, 0);
-    if (total <= 0) return { p50: null, p95: null, p99: null };
-    const quantile = (share) => {
-      let seen = 0;
-      for (const [time, more] of fresh) {
-        seen += more;
-        if (seen >= share * total) return time;
-      }
-      return null;
-    };
-    return { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) };
   }
 
   // ---- charts ----
@@ -336,16 +278,16 @@
   function showBreakers(stats) {
     byId("token").hidden = !stats.actions.length;
     const list = byId("breakers");
-    const parts = [...stats.breakers, ...stats.limiter];
-    const actions = (part) => stats.actions.find(({ kind, name }) => kind === part.kind && name === part.name)?.actions ?? [];
+    const operations = (part) => stats.actions.find(({ kind, name }) => kind === part.kind && name === part.name);
+    const others = [...stats.cache, ...stats.others].filter(operations);
+    const parts = [...stats.breakers, ...stats.limiter, ...others];
     const keys = JSON.stringify([parts.map(({ kind, name }) => [kind, name]), stats.actions]);
     if (list.keys !== keys) {
       list.keys = keys;
       list.replaceChildren(...parts.map((part) => el("li", { class: "part" },
         el("strong", {}, part.name), el("span", { class: "pill" }), el("span", { class: "quiet" }),
         el("div", { class: "failed", hidden: part.figures.window_calls == null }, el("span")),
-        actions(part).length > 0 && el("div", { class: "act" }, ...actions(part).map((action) =>
-          el("button", { type: "button", "aria-label": `${action} ${part.name}`, onclick: () => act(part, action) }, action))))));
+        operations(part) && el("div", { class: "act" }, ...buttons(part, operations(part))))));
       if (!parts.length) list.append(el("li", { class: "none" }, "No breakers and no limits are registered."));
     }
     parts.forEach((part, index) => {
@@ -358,8 +300,23 @@
     });
   }
 
-  async function act({ kind, name }, action) {
-    const path = [kind, name, action].map(encodeURIComponent).join("/");
+  function buttons(part, { actions, actions_of: named }) {
+    const button = (action, of) => el("button", {
+      type: "button", "aria-label": `${action} ${part.name}`, onclick: () => act(part, action, of?.value),
+    }, action);
+    const pair = (action) => {
+      const of = el("input", { type: "text", "aria-label": `${action} of ${part.name}`, autocomplete: "off", spellcheck: "false" });
+      return [of, button(action, of)];
+    };
+    return [...actions.map((action) => button(action)), ...named.flatMap(pair)];
+  }
+
+  async function act({ kind, name }, action, of) {
+    if (of === "") {
+      byId("acted").textContent = `${action} ${name}: which?`;
+      return;
+    }
+    const path = [kind, name, action, ...(of ? [of] : [])].map(encodeURIComponent).join("/");
     const token = byId("token-field").value;
     const headers = { "x-perfkit-action": "1", ...(token && { authorization: `Bearer ${token}` }) };
     let outcome = "could not be reached";
@@ -367,7 +324,7 @@
       const response = await fetch(`performance/actions/${path}`, { method: "POST", headers });
       outcome = response.ok ? "done" : await response.text();
     } catch { /* The outcome says so. */ }
-    byId("acted").textContent = `${action} ${name}: ${outcome}`;
+    byId("acted").textContent = `${[action, of, name].filter(Boolean).join(" ")}: ${outcome}`;
   }
 
   // ---- tables ----
@@ -617,12 +574,12 @@
   // ---- what is told ----
 
   function take(stats) {
-    const last = state.readings.at(-1);
-    if (last && stats.uptime_seconds < last.uptime_seconds) state.readings = state.points = [];
+    const { point } = stats;
+    const last = state.points.at(-1);
+    if (last && point.at < last.at) state.points = [];
+    if (state.points.at(-1)?.at !== point.at) state.points = [...state.points, point].slice(-KEPT);
     state.refresh = stats.refresh_seconds;
-    state.readings = [...state.readings, stats].slice(-SMOOTH - 1);
-    const before = state.readings.length > 1 ? state.readings[0] : null;
-    state.points = [...state.points, point(stats, before)].slice(-KEPT);
+    state.newest = stats;
     if (!state.paused) show(stats);
   }
 
@@ -648,6 +605,7 @@
   function listen() {
     const events = new EventSource("performance/events");
     events.onopen = () => connection("live", state.paused ? "paused" : "live");
+    events.addEventListener("history", (event) => { state.points = JSON.parse(event.data); });
     events.onmessage = (event) => take(JSON.parse(event.data));
     events.onerror = () => {
       connection("lost", "no connection, trying again");
@@ -660,7 +618,7 @@
     state.paused = !state.paused;
     event.target.setAttribute("aria-pressed", state.paused);
     connection(byId("connection").dataset.state, state.paused ? "paused" : "live");
-    if (!state.paused && state.readings.length) show(state.readings.at(-1));
+    if (!state.paused && state.newest) show(state.newest);
   });
 
   // ---- theme ----
