@@ -14,8 +14,6 @@ pub(crate) fn everything_on(_: &mut Criterion) {
     let (service, bare) = (Server::flights(&[]), Server::bare());
     let (rounds, length) = rounds();
     let load = |server: &Server| server.load("/ping", USERS, length);
-    let rounds: Vec<_> = (0..rounds)
-        .map(|_| (load(&service), load(&bare)))
-        .collect();
+    let rounds: Vec<_> = (0..rounds).map(|_| (load(&service), load(&bare))).collect();
     record(ID, &rounds);
 }
