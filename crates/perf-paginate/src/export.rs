@@ -63,7 +63,7 @@ enum Record {
 /// All rows of a query as lines of JSON; made by [`Paginator::export`].
 ///
 /// Yields a piece for each 64 KiB, and at the end of each batch. Of a database, memory holds little more than a
-/// piece, whatever a batch has. After an error it yields the line that says so, then the error, and ends.
+/// piece, whatever a batch has; a source without a [`PageSource::each`] of its own reads a batch at once. After an error it yields the line that says so, then the error, and ends.
 pub struct Export<S: PageSource> {
     paginator: Paginator<S>,
     request: PageRequest,
@@ -80,8 +80,8 @@ pub struct Export<S: PageSource> {
 
 /// How records begin, and no row.
 const RECORD: &[u8] = b"{\"$";
-/// Rows of a statement: so many that its beginning does not count.
-const BATCH: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+/// Rows of a statement: so many that its beginning does not count. With 10,000 an export takes a fifth longer.
+const BATCH: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
 /// Bytes of a piece, about.
 const PIECE: usize = 64 << 10;
 /// Rows between checkpoints.
@@ -142,7 +142,7 @@ impl<S: PageSource<Item: Serialize>> Paginator<S> {
 }
 
 impl<S: PageSource> Export<S> {
-    /// Reads so many rows with one statement; 10,000 unless told otherwise.
+    /// Reads so many rows with one statement; 100,000 unless told otherwise.
     ///
     /// A statement keeps its connection while its rows are read: with a reader that may be slow, a smaller batch gives it
     /// back more often.
