@@ -17,7 +17,7 @@ mod stream;
 mod tuning;
 mod word;
 
-use self::core::{Core, Holder, Pass};
+use self::core::{Core, Holder};
 use crate::error::{ConfigError, GuardError, Rejection};
 use crate::name::Name;
 use std::future::Future;
@@ -292,35 +292,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        match self.core.admit_if_calm() {
-            Some(pass) => self.run_on(pass, work),
-            None => self.run_with_care(work),
-        }
-    }
-
-    /// [`run`](Self::run) where not everything may pass. Apart from it, and whole: a rejection that came back
-    /// from a function in between would be copied, which takes longer than to make it.
-    #[inline(never)]
-    fn run_with_care<T, E>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, GuardError<E>>
-    where
-        C: Classify<T, E>,
-    {
-        match self.core.reject_if_open() {
-            Some(rejection) => Err(GuardError::Rejected(rejection)),
-            None => self.run_on(self.core.admit_or_reject()?, work),
-        }
-    }
-
-    #[inline]
-    fn run_on<T, E>(
-        &self,
-        pass: Pass,
-        work: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, GuardError<E>>
-    where
-        C: Classify<T, E>,
-    {
-        let permit = Permit::new(Holder::Borrowed(&self.core), pass);
+        let permit = self.admit()?;
         let result = work();
         permit.record(self.classify.classify(&result));
         result.map_err(GuardError::Inner)

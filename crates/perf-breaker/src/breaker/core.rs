@@ -1,5 +1,5 @@
 use super::admission::Admission;
-use super::machine::{Machine, Transition, Verdict};
+use super::machine::{Machine, Refusal, Transition, Verdict};
 use super::tuning::Limits;
 use super::{Hold, State};
 use crate::error::Rejection;
@@ -56,52 +56,38 @@ pub(super) struct Pass {
 impl Core {
     #[inline]
     pub(super) fn admit(&self) -> Result<Pass, Rejection> {
-        match self.admit_if_calm() {
-            Some(pass) => Ok(pass),
+        match self.machine.calm() {
+            Some(generation) => Ok(self.pass(Admission::counted(generation))),
             None => self.admit_with_care(),
         }
     }
 
-    /// A pass while everything may pass: all that a healthy call asks for.
-    #[inline]
-    pub(super) fn admit_if_calm(&self) -> Option<Pass> {
-        let generation = self.machine.calm()?;
-        Some(self.pass(Admission::counted(generation)))
-    }
-
-    /// The rejection of a breaker that is open and stays so for a while.
-    #[inline]
-    pub(super) fn reject_if_open(&self) -> Option<Rejection> {
-        let left = self.machine.nanos_left_open(|| self.clock.now())?;
-        Some(self.reject(State::Open, Duration::from_nanos(left)))
-    }
-
     /// The rest of [`admit`](Self::admit), apart from it: what every healthy call runs through stays short.
     #[inline(never)]
-    pub(super) fn admit_with_care(&self) -> Result<Pass, Rejection> {
-        match self.reject_if_open() {
-            Some(rejection) => Err(rejection),
+    fn admit_with_care(&self) -> Result<Pass, Rejection> {
+        match self.machine.refuse_while_open(|| self.clock.now()) {
+            Some(refusal) => Err(self.reject(refusal)),
             None => self.admit_or_reject(),
         }
     }
 
     #[inline(never)]
-    pub(super) fn admit_or_reject(&self) -> Result<Pass, Rejection> {
+    fn admit_or_reject(&self) -> Result<Pass, Rejection> {
         let now = || self.clock.now();
         let announce = |change| self.announce(change);
         match self.machine.admit(now, fastrand::f64, announce) {
             Ok(admission) => Ok(self.pass(admission)),
-            Err(refusal) => Err(self.reject(refusal.state, refusal.retry_after)),
+            Err(refusal) => Err(self.reject(refusal)),
         }
     }
 
     #[inline]
-    fn reject(&self, state: State, retry_after: Duration) -> Rejection {
+    fn reject(&self, refusal: Refusal) -> Rejection {
         self.rejected.fetch_add(1, Relaxed);
         Rejection {
             name: self.name.clone(),
-            state,
-            retry_after,
+            state: refusal.state,
+            retry_after: refusal.retry_after,
         }
     }
 

@@ -110,16 +110,15 @@ impl Machine {
             && self.streak.is_empty(generation)
     }
 
-    /// What is left of an open breaker's open time, above zero: what everybody is told while the callee is
-    /// down.
+    /// The refusal of a breaker whose open time is not over: what everybody gets while the callee is down.
     #[inline]
-    pub(super) fn nanos_left_open(&self, now: impl Fn() -> Moment) -> Option<u64> {
+    pub(super) fn refuse_while_open(&self, now: impl Fn() -> Moment) -> Option<Refusal> {
         let word = self.load();
         if word.phase() != Phase::Open {
             return None;
         }
-        let left = Deadline(word.payload()).nanos_left(now());
-        (left > 0).then_some(left)
+        let left = Deadline(word.payload()).left(now());
+        (!left.is_zero()).then(|| refusal(word, left))
     }
 
     /// Lets a call pass or says why not; `changed` hears of what that changed.

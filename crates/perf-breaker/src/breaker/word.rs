@@ -97,12 +97,7 @@ impl Deadline {
     /// What is left of it, zero once it is reached.
     #[inline]
     pub(super) const fn left(self, now: Moment) -> Duration {
-        Duration::from_nanos(self.nanos_left(now))
-    }
-
-    #[inline]
-    pub(super) const fn nanos_left(self, now: Moment) -> u64 {
-        (self.0 << UNIT_BITS).saturating_sub(now.as_nanos())
+        Duration::from_nanos((self.0 << UNIT_BITS).saturating_sub(now.as_nanos()))
     }
 }
 
