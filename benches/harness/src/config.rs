@@ -30,3 +30,14 @@ pub fn criterion() -> Criterion {
 pub(crate) fn is_measuring() -> bool {
     env::args().any(|argument| argument == "--bench")
 }
+
+/// Whether a benchmark that criterion does not time is asked for: measured at all, and let through by the filter.
+#[must_use]
+pub fn is_wanted(id: &str) -> bool {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let mut filters = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    is_measuring() && (filters.peek().is_none() || filters.any(|filter| id.contains(filter)))
+}

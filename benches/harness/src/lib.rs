@@ -31,5 +31,5 @@ mod config;
 mod line;
 
 pub use comparison::Comparison;
-pub use config::{criterion, is_quick};
+pub use config::{criterion, is_quick, is_wanted};
 pub use line::{record, record_rate};

@@ -30,9 +30,7 @@ const SIZES: [(&str, usize); 6] = [
 const ROWS_PER_ROUND: usize = 10_000;
 
 pub(crate) fn ways(_criterion: &mut Criterion) {
-    let mut arguments = std::env::args().skip(1);
-    let is_wanted = |argument: String| argument.starts_with('-') || "bulk/auto".contains(&argument);
-    if !std::env::args().any(|argument| argument == "--bench") || !arguments.all(is_wanted) {
+    if !harness::is_wanted("bulk/auto") {
         return;
     }
     let data = perf_testkit::flights::load().expect("the data set is in the repository");

@@ -112,7 +112,7 @@ fn check(sums: impl Iterator<Item = Result<u64, tokio::task::JoinError>>) {
 
 /// The median of what one item takes when nothing else is there, from a task of a runtime with threads.
 pub(crate) fn idle(_criterion: &mut Criterion) {
-    if !crate::is_wanted("bulk/batcher/idle_p50") {
+    if !harness::is_wanted("bulk/batcher/idle_p50") {
         return;
     }
     let runtime = Runtime::new().expect("a runtime");

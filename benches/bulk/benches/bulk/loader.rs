@@ -68,7 +68,7 @@ impl Loader<u32> for Counting {
 /// The calls that the same loads make from 10,000 tasks of a runtime with threads.
 pub(crate) fn spawned(_criterion: &mut Criterion) {
     const ROUNDS: usize = 20;
-    if !crate::is_wanted("bulk/loader/10k_spawned") {
+    if !harness::is_wanted("bulk/loader/10k_spawned") {
         return;
     }
     let runtime = Runtime::new().expect("a runtime");
@@ -108,7 +108,7 @@ pub(crate) fn spawned(_criterion: &mut Criterion) {
 
 /// The median of what one load takes when nothing else is there, from a task of a runtime with threads.
 pub(crate) fn idle(_criterion: &mut Criterion) {
-    if !crate::is_wanted("bulk/loader/idle_p50") {
+    if !harness::is_wanted("bulk/loader/idle_p50") {
         return;
     }
     let runtime = Runtime::new().expect("a runtime");

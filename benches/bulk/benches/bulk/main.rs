@@ -16,17 +16,6 @@ macro_rules! median {
 }
 use median;
 
-/// Whether a benchmark that criterion does not run is asked for: measured at all, and let through by the filter.
-fn is_wanted(id: &str) -> bool {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let mut filters = arguments
-        .iter()
-        .filter(|argument| !argument.starts_with('-'))
-        .peekable();
-    let is_measuring = arguments.iter().any(|argument| argument == "--bench");
-    is_measuring && (filters.peek().is_none() || filters.any(|filter| id.contains(filter)))
-}
-
 mod auto;
 mod batcher;
 mod ids;

@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 256;
 const ROUNDS: usize = 3;
 
 pub(crate) fn noop(_criterion: &mut Criterion) {
-    if !crate::is_wanted("bulk/tasks/100k_noop_postgres") {
+    if !harness::is_wanted("bulk/tasks/100k_noop_postgres") {
         return;
     }
     let tasks: u64 = if harness::is_quick() { 10_000 } else { 100_000 };

@@ -26,9 +26,7 @@ const WAYS: [Strategy; 2] = [Strategy::Auto, Strategy::Copy];
 const STALL: Duration = Duration::from_millis(30);
 
 pub(crate) fn stalls(_criterion: &mut Criterion) {
-    let mut arguments = std::env::args().skip(1);
-    let is_wanted = |argument: String| argument.starts_with('-') || "bulk/tcp".contains(&argument);
-    if !std::env::args().any(|argument| argument == "--bench") || !arguments.all(is_wanted) {
+    if !harness::is_wanted("bulk/tcp") {
         return;
     }
     let data = perf_testkit::flights::load().expect("the data set is in the repository");

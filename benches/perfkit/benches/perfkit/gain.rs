@@ -3,8 +3,7 @@
 //! Ours keeps the answers to the list, as long as nobody writes. What is left of the gain where each answer is made anew
 //! is measured as well.
 
-use crate::is_wanted;
-use crate::server::{FRESH, Server, p99, record, rounds};
+use crate::server::{FRESH, Server, record, rounds};
 use criterion::Criterion;
 use perf_testkit::PostgresServer;
 
@@ -33,7 +32,7 @@ fn compare(engine: &str, start: impl FnOnce() -> (Vec<String>, Option<PostgresSe
     let aggregate = id("cached_aggregate", "naive");
     let depth = id("page_depth", "first_page");
     let ids = [&list, &made_anew, &aggregate, &depth];
-    let wanted = ids.map(|id| is_wanted(&[id, &p99(id)]));
+    let wanted = ids.map(|id| crate::is_wanted(id));
     if wanted == [false; 4] {
         return;
     }
@@ -54,7 +53,7 @@ fn compare(engine: &str, start: impl FnOnce() -> (Vec<String>, Option<PostgresSe
         (&aggregate, &server, figures, naive_figures),
         (&depth, &fresh, &*deep, SORTED),
     ] {
-        if is_wanted(&[id, &p99(id)]) {
+        if crate::is_wanted(id) {
             take_turns(server, id, ours, peer);
         }
     }

@@ -3,7 +3,6 @@
 //! Where a route does some work, both must find the same throughput. On one that does none the generator that takes
 //! less of the machine itself leaves more of it to the server; that figure is shown as well.
 
-use crate::is_wanted;
 use crate::server::{FRESH, Server, median, rounds};
 use criterion::Criterion;
 use std::process::Command;
@@ -14,7 +13,7 @@ const WORKING: &str = "perfkit/load_throughput/loopback/wrk";
 const TRIVIAL: &str = "perfkit/load_throughput/trivial_route/wrk";
 
 pub(crate) fn against_wrk(_: &mut Criterion) {
-    if !is_wanted(&[WORKING, TRIVIAL]) {
+    if ![WORKING, TRIVIAL].into_iter().any(harness::is_wanted) {
         return;
     }
     if Command::new("wrk").arg("--version").output().is_err() {

@@ -32,17 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the process was started by `cargo bench`, not by `cargo test` to see that it runs, and whether
-/// one of `ids` is asked for.
-fn is_wanted(ids: &[&str]) -> bool {
-    let mut measuring = false;
-    let mut filter = None;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--bench" => measuring = true,
-            flag if flag.starts_with("--") => {}
-            _ => filter = Some(argument),
-        }
-    }
-    measuring && filter.is_none_or(|filter| ids.iter().any(|id| id.contains(&filter)))
+/// Whether an answer's throughput or its slowest hundredth is asked for.
+fn is_wanted(id: &str) -> bool {
+    harness::is_wanted(id) || harness::is_wanted(&server::p99(id))
 }

@@ -1,14 +1,13 @@
 //! A route that does nothing, behind everything that the service has and behind nothing.
 
-use crate::is_wanted;
-use crate::server::{Server, p99, record, rounds};
+use crate::server::{Server, record, rounds};
 use criterion::Criterion;
 
 const USERS: usize = 16;
 const ID: &str = "perfkit/trivial_route/everything_on/bare_axum";
 
 pub(crate) fn everything_on(_: &mut Criterion) {
-    if !is_wanted(&[ID, &p99(ID)]) {
+    if !crate::is_wanted(ID) {
         return;
     }
     let (service, bare) = (Server::flights(&[]), Server::bare());

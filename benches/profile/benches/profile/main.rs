@@ -29,18 +29,3 @@ fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
 }
-
-/// Whether the process was started by `cargo bench`, not by `cargo test` to see that it runs, and whether
-/// `id` is asked for: criterion applies its filter to what it times itself alone.
-fn is_wanted(id: &str) -> bool {
-    let mut measuring = false;
-    let mut filter = None;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--bench" => measuring = true,
-            flag if flag.starts_with("--") => {}
-            _ => filter = Some(argument),
-        }
-    }
-    measuring && filter.is_none_or(|filter| id.contains(&filter))
-}

@@ -58,7 +58,7 @@ fn hotpath() -> Vec<Histogram<u64>> {
 }
 
 pub(crate) fn histograms(_: &mut Criterion) {
-    if !crate::is_wanted(ID) {
+    if !harness::is_wanted(ID) {
         return;
     }
     let (profiler, ours) = resident(ours);

@@ -31,7 +31,7 @@ pub(crate) fn throughput(_: &mut Criterion) {
 }
 
 fn compare(id: &str, mode: &str) {
-    if !crate::is_wanted(id) {
+    if !harness::is_wanted(id) {
         return;
     }
     let rounds = if harness::is_quick() { 5 } else { 15 };

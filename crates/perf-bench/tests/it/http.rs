@@ -1,4 +1,4 @@
-use crate::support::run;
+use crate::support::{run, serve};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -8,11 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A server in a thread of its own, which ends with the test's process.
-fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+/// A server of which every fourth answer at `/some-fail` is an error.
+fn serve_some_failures() -> String {
     let calls = Arc::new(AtomicU64::new(0));
     let some_fail = move || {
         let number = calls.fetch_add(1, Relaxed);
@@ -27,17 +24,7 @@ fn serve() -> String {
     let router = Router::new()
         .route("/", get(|| async { "ok" }))
         .route("/some-fail", get(some_fail));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await.unwrap();
-        });
-    });
-    url
+    serve(router)
 }
 
 const SHORT: [&str; 4] = ["--duration", "200ms", "--warm-up", "0s"];
@@ -48,7 +35,7 @@ fn http(folder: &Path, url: &str, more: &[&str]) -> crate::support::Ran {
 
 #[test]
 fn a_rate_is_sent_and_reported_in_every_form() {
-    let (url, folder) = (serve(), tempfile::tempdir().unwrap());
+    let (url, folder) = (serve_some_failures(), tempfile::tempdir().unwrap());
     let ran = http(folder.path(), &url, &["--rate", "200", "--format", "json"]);
     let json: Value = serde_json::from_str(ran.succeeds()).unwrap();
     assert_eq!(json["runs"][0]["succeeded"], 40);
@@ -94,7 +81,7 @@ fn a_rate_is_sent_and_reported_in_every_form() {
 
 #[test]
 fn users_take_turns_until_the_end() {
-    let (url, folder) = (serve(), tempfile::tempdir().unwrap());
+    let (url, folder) = (serve_some_failures(), tempfile::tempdir().unwrap());
     let ran = http(
         folder.path(),
         &url,
@@ -107,7 +94,7 @@ fn users_take_turns_until_the_end() {
 #[test]
 fn an_assertion_that_does_not_hold_is_exit_code_1() {
     let (url, folder) = (
-        format!("{}/some-fail", serve()),
+        format!("{}/some-fail", serve_some_failures()),
         tempfile::tempdir().unwrap(),
     );
     let ran = http(
@@ -128,7 +115,7 @@ fn an_assertion_that_does_not_hold_is_exit_code_1() {
 
 #[test]
 fn a_baseline_is_saved_compared_and_defended() {
-    let (url, folder) = (serve(), tempfile::tempdir().unwrap());
+    let (url, folder) = (serve_some_failures(), tempfile::tempdir().unwrap());
     let load = ["--rate", "100", "--duration", "50ms", "--format", "json"];
     let with = |more: &[&str]| {
         run(
@@ -163,7 +150,7 @@ fn a_baseline_is_saved_compared_and_defended() {
 
 #[test]
 fn a_stress_test_names_the_knee() {
-    let (url, folder) = (serve(), tempfile::tempdir().unwrap());
+    let (url, folder) = (serve_some_failures(), tempfile::tempdir().unwrap());
     let stress = [
         "http",
         &url,
@@ -202,7 +189,7 @@ fn what_cannot_work_is_one_line_and_a_code() {
         .unwrap();
     http(folder.path(), &nobody, &["--baseline", "none"]).fails(4, "no baseline \"none\"");
     http(folder.path(), &nobody, &["--baseline", "../x"]).fails(4, "no baseline \"../x\"");
-    let url = serve();
+    let url = serve_some_failures();
     let unwritable = ["--rate", "10", "--output", "/nowhere/report"];
     http(folder.path(), &url, &unwritable).fails(5, "cannot write /nowhere/report");
 }

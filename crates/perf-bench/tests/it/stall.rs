@@ -1,12 +1,11 @@
 //! A server that stands still now and then, and what theory says that its clients wait.
 
-use crate::support::run;
+use crate::support::{run, serve};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use perf_core::{Clock, Moment, SystemClock};
 use serde_json::Value;
-use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,23 +26,9 @@ async fn answer(State(first): State<Arc<OnceLock<Moment>>>) -> &'static str {
     "ok"
 }
 
-fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+fn serve_stalling() -> String {
     let router = Router::new().route("/", get(answer));
-    let router = router.with_state(Arc::default());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await.unwrap();
-        });
-    });
-    url
+    serve(router.with_state(Arc::default()))
 }
 
 /// A third of all requests come during a stall and wait evenly between nothing and all of it, so that of all requests
@@ -52,7 +37,7 @@ fn serve() -> String {
 #[test]
 fn everybody_who_would_have_waited_is_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let url = serve();
+    let url = serve_stalling();
     let ran = run(
         folder.path(),
         &[&["http", &url, "--format", "json"], &LOAD[..]].concat(),

@@ -1,3 +1,5 @@
+use axum::Router;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -28,6 +30,24 @@ pub(super) fn run(folder: &Path, arguments: &[&str]) -> Ran {
         output: String::from_utf8(stdout).unwrap(),
         error: String::from_utf8(stderr).unwrap(),
     }
+}
+
+/// A server in a thread of its own, which ends with the test's process.
+pub(super) fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    url
 }
 
 impl Ran {
