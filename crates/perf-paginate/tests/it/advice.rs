@@ -157,10 +157,32 @@ async fn an_index_has_what_the_filter_fixes_first() {
     };
     let query = PageQuery::new().sort("-c,a").filter(Filter::eq("d", true));
     let expected = [
-        r#"CREATE INDEX "by_d_c_a_id" ON "rows" ("d", "c", "a" DESC, "id" DESC)"#,
-        r#"CREATE INDEX "by_d_c_a_id_nulls" ON "rows" ("d", "c", "a" IS NULL DESC, "a" DESC, "id" DESC)"#,
+        r#"CREATE INDEX "by_d_c_a_id" ON "rows" ("d", "c" DESC, "a", "id")"#,
+        r#"CREATE INDEX "by_d_c_a_id_nulls" ON "rows" ("d", "c" DESC, "a" IS NULL, "a", "id")"#,
     ];
     assert_eq!(ddl(query.clone()), expected);
     assert_eq!(ddl(query.filter(Filter::gte("b", "x"))), expected);
     assert!(Row::schema().is_ok());
+}
+
+#[tokio::test]
+async fn a_sort_in_one_direction_shares_its_index_and_a_mixed_one_is_read_forward() {
+    let pool = rows::table().await;
+    let paginator = Paginator::new(SqlSource::<Sqlite, Row>::new(pool).unwrap(), Plain);
+    let columns = |sort: &str| {
+        let request = paginator.check(&PageQuery::new().sort(sort)).unwrap();
+        let ddl = paginator.source().advise(&request).ddl.remove(0);
+        let (_, columns) = ddl.split_once(r#" ON "rows" "#).unwrap();
+        columns.replace('"', "")
+    };
+    for (sort, expected) in [
+        ("c", "(c, id)"),
+        ("-c", "(c, id)"),
+        ("-c,-d", "(c, d, id)"),
+        ("c,-d", "(c, d DESC, id DESC)"),
+        ("-c,d", "(c DESC, d, id)"),
+        ("-c,id", "(c DESC, id)"),
+    ] {
+        assert_eq!(columns(sort), expected, "{sort}");
+    }
 }
