@@ -186,3 +186,32 @@ async fn a_sort_in_one_direction_shares_its_index_and_a_mixed_one_is_read_forwar
         assert_eq!(columns(sort), expected, "{sort}");
     }
 }
+
+#[tokio::test]
+async fn the_opposite_of_a_sort_seeks_in_its_index() {
+    for (sort, opposite) in [
+        ("c", "-c"),
+        ("-c,id", "c,-id"),
+        ("c,-d", "-c,d"),
+        ("-c,a", "c,-a:nulls_first"),
+    ] {
+        let pool = rows::table().await;
+        sqlx::raw_sql("DROP INDEX by_c; DROP INDEX by_c_a_mixed")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let source = SqlSource::<Sqlite, Row>::new(pool.clone()).unwrap();
+        let paginator = Paginator::new(source, Plain);
+        let opposite = PageQuery::new().sort(opposite);
+        let seek = paginator.seek(&opposite).await.unwrap();
+        assert!(!seek.is_sought(), "{seek}");
+        let seek = paginator.seek(&PageQuery::new().sort(sort)).await.unwrap();
+        for ddl in seek.advice.ddl {
+            sqlx::query(sqlx::AssertSqlSafe(ddl))
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+        assert_seek!(paginator, opposite);
+    }
+}
