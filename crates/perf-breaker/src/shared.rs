@@ -44,7 +44,7 @@ pub use builder::{SharedLimiterBuilder, StorePolicy};
 /// Admits calls of each key as a [`Quota`](crate::Quota) allows, over all processes that share a
 /// [`RateLimitStore`].
 ///
-/// Keys are any bytes. One that is longer than the store takes, about 100 bytes, is stored as its SHA-256.
+/// Keys are any bytes. One that with the limiter's name exceeds 200 bytes is stored as its SHA-256.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

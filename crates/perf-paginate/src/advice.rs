@@ -9,7 +9,8 @@ use std::fmt;
 
 /// The index that lets every page of a request's shape be sought, or the two that it takes.
 ///
-/// Fields that the filter fixes come first, then the order's. What else the filter says is checked row by row.
+/// Fields that the filter fixes come first, then the order's: ascending where all of them go one way, otherwise as they
+/// are sorted. What else the filter says is checked row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexAdvice {
@@ -130,8 +131,9 @@ pub(crate) fn index(
         .iter()
         .filter(|key| !fixed.contains(&key.field));
     let keys: Vec<OrderKey> = keys.copied().collect();
-    // An index is read from either end.
-    let backward = keys.first().is_some_and(|key| key.descending);
+    // An index is read from either end, so that a sort in one direction shares it with the sort in the other. A mixed
+    // sort takes several ranges, each of which costs PostgreSQL a buffer or two more backward.
+    let backward = keys.iter().all(|key| key.descending);
     for (place, key) in keys.iter().enumerate() {
         let key = if backward { key.reversed() } else { *key };
         writer.key(&layout.fields[key.field].column, key, place == 0);

@@ -62,8 +62,9 @@ enum Record {
 
 /// All rows of a query as lines of JSON; made by [`Paginator::export`].
 ///
-/// Yields a piece for each 64 KiB, and at the end of each batch. Of a database, memory holds little more than a
-/// piece, whatever a batch has; a source without a [`PageSource::each`] of its own reads a batch at once. After an error it yields the line that says so, then the error, and ends.
+/// Yields a piece for each 64 KiB, and at the end of each batch. Memory holds little more than a piece, whatever a
+/// batch has; of a source without a [`PageSource::each`] of its own, up to 10,000 rows besides. After an error it
+/// yields the line that says so, then the error, and ends.
 pub struct Export<S: PageSource> {
     paginator: Paginator<S>,
     request: PageRequest,

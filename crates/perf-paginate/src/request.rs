@@ -74,16 +74,10 @@ impl PageRequest {
 
     /// The rows that follow `place` in the order, without what precedes.
     pub(crate) fn following<'a>(&'a self, place: Option<&'a [Value]>, limit: u64) -> Selection<'a> {
-        let from = place.map_or(Origin::Beginning, |values| {
-            Origin::At(Position {
-                values,
-                inclusive: false,
-            })
-        });
         Selection {
             condition: &self.condition,
             order: &self.order,
-            from,
+            from: place.map_or(Origin::Beginning, Origin::after),
             limit,
         }
     }

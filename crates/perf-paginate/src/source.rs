@@ -59,7 +59,7 @@ pub trait PageSource: Send + Sync + 'static {
 
     /// Hands the rows of a selection to `each`, in its order, as they arrive.
     ///
-    /// Reads all of them first unless the source can do with less memory.
+    /// Reads 10,000 at a time unless the source can do with less memory.
     ///
     /// # Errors
     ///
@@ -73,8 +73,22 @@ pub trait PageSource: Send + Sync + 'static {
         selection: &Selection<'_>,
         each: EachItem<'_, Self::Item>,
     ) -> Result<(), Error> {
-        for row in self.rows(selection).await? {
-            each(row).keep().await;
+        let (mut left, mut place) = (selection.limit, None);
+        while left > 0 {
+            let part = Selection {
+                from: place.as_deref().map_or(selection.from, Origin::after),
+                limit: left.min(PART),
+                ..*selection
+            };
+            let rows = self.rows(&part).await?;
+            let is_full = u64::try_from(rows.len()) == Ok(part.limit);
+            left = if is_full { left - part.limit } else { 0 };
+            place = rows
+                .last()
+                .map(|row| selection.order.values_of(self.schema(), row));
+            for row in rows {
+                each(row).keep().await;
+            }
         }
         Ok(())
     }
@@ -183,6 +197,9 @@ async fn matching_exactly<S: PageSource + ?Sized>(
     Ok(rows.into_iter().filter_map(place).collect())
 }
 
+/// Rows that a source reads at a time which can hand none over before it has read them.
+const PART: u64 = 10_000;
+
 /// More rows than any table has, as every database can be told.
 const ALL: u64 = i64::MAX.unsigned_abs();
 
@@ -210,6 +227,16 @@ pub enum Origin<'a> {
     Skipping(u64),
     /// At a place in the order.
     At(Position<'a>),
+}
+
+impl<'a> Origin<'a> {
+    /// Behind the row with these values of the order's fields.
+    pub(crate) const fn after(values: &'a [Value]) -> Self {
+        Self::At(Position {
+            values,
+            inclusive: false,
+        })
+    }
 }
 
 /// A place between rows, where a walk starts.

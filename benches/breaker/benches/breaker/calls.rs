@@ -48,7 +48,8 @@ pub(crate) fn closed_call(criterion: &mut Criterion) {
         assert!(matches!(failsafe.call(works), Ok(7)))
     });
     comparison.run(criterion);
-    assert_eq!(ours.snapshot().calls, WINDOW as u64);
+    // None if a filter has let others through alone.
+    assert!([0, WINDOW as u64].contains(&ours.snapshot().calls));
 }
 
 /// Half of the iterations on each of two threads, from the first's start to the last's end. Each thread

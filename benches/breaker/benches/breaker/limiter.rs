@@ -87,7 +87,11 @@ fn integers(criterion: &mut Criterion, id: &'static str, keys: usize) {
 
 /// The process's resident memory, for each of a million keys of 16 bytes.
 pub(crate) fn memory(_: &mut Criterion) {
+    const ID: &str = "breaker/limiter_memory/1m_keys/governor";
     const KEYS: u128 = 1_000_000;
+    if !harness::is_wanted(ID) {
+        return;
+    }
     let (limit, quota) = plenty();
     let before = resident();
     let ours = KeyedLimiter::new(&limit.into(), 1_000_000).expect("valid");
@@ -98,7 +102,7 @@ pub(crate) fn memory(_: &mut Criterion) {
     let after = resident();
     let a_key = |bytes: u64| bytes as f64 / KEYS as f64;
     harness::record(
-        "breaker/limiter_memory/1m_keys/governor",
+        ID,
         a_key(between - before),
         a_key(after - between),
         "bytes a key",

@@ -34,6 +34,8 @@ mod tests {
     #[test]
     fn short_keys_stand_as_they_are_and_long_ones_as_their_digest() {
         assert_eq!(Key::of("api", b"alice").as_bytes(), b"api:alice");
+        let stands = |length| Key::of("api", &vec![b'x'; length]).as_bytes().len();
+        assert_eq!((stands(196), stands(197)), (200, 4 + 64));
         let name = "n".repeat(LONGEST_NAME);
         for length in [LONGEST_KEY - LONGEST_NAME - 1, 100, 1 << 20] {
             let key = Key::of(&name, &vec![b'x'; length]);

@@ -189,6 +189,15 @@ impl<S: PageSource<Item: Clone + Sync>> PageSource for Cached<S> {
         rows.map(|rows| rows.to_vec()).map_err(unloaded)
     }
 
+    /// Remembers none of them: they are all rows, where a page is a few.
+    async fn each(
+        &self,
+        selection: &Selection<'_>,
+        each: EachItem<'_, S::Item>,
+    ) -> Result<(), Error> {
+        self.counted.each(selection, each).await
+    }
+
     async fn records(
         &self,
         selection: &Selection<'_>,

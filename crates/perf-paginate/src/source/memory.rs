@@ -1,6 +1,6 @@
 mod figures;
 
-use super::{Origin, PageSource, Selection};
+use super::{EachItem, Origin, PageSource, Selection};
 use crate::aggregate::{AggregateSource, Aggregation, Group};
 use crate::condition::Condition;
 use crate::error::Error;
@@ -51,17 +51,9 @@ impl<T> SliceSource<T> {
             .iter()
             .filter(|row| condition.holds(&self.schema, row))
     }
-}
 
-#[async_trait]
-impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
-    type Item = T;
-
-    fn schema(&self) -> &Schema<T> {
-        &self.schema
-    }
-
-    async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<T>, Error> {
+    /// The rows of a selection, with their values of its order's fields.
+    fn selected(&self, selection: &Selection<'_>) -> Vec<(Vec<Value>, &T)> {
         let order = selection.order;
         let starts = |values: &[Value]| match selection.from {
             Origin::At(position) => match order.compare(values, position.values) {
@@ -72,7 +64,9 @@ impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
             Origin::Beginning | Origin::Skipping(_) => true,
         };
         let mut rows: Vec<(Vec<Value>, &T)> = self
-            .holding(selection.condition)
+            .rows
+            .iter()
+            .filter(|row| selection.condition.holds(&self.schema, row))
             .map(|row| (order.values_of(&self.schema, row), row))
             .filter(|(values, _)| starts(values))
             .collect();
@@ -88,11 +82,29 @@ impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
             rows.truncate(end);
         }
         rows.sort_unstable_by(compare);
-        Ok(rows
-            .into_iter()
-            .skip(offset)
-            .map(|(_, row)| row.clone())
-            .collect())
+        rows.drain(..offset.min(rows.len()));
+        rows
+    }
+}
+
+#[async_trait]
+impl<T: Clone + Send + Sync + 'static> PageSource for SliceSource<T> {
+    type Item = T;
+
+    fn schema(&self) -> &Schema<T> {
+        &self.schema
+    }
+
+    async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<T>, Error> {
+        let rows = self.selected(selection).into_iter();
+        Ok(rows.map(|(_, row)| row.clone()).collect())
+    }
+
+    async fn each(&self, selection: &Selection<'_>, each: EachItem<'_, T>) -> Result<(), Error> {
+        for (_, row) in self.selected(selection) {
+            each(row.clone()).keep().await;
+        }
+        Ok(())
     }
 
     async fn count(&self, condition: &Condition, at_most: Option<u64>) -> Result<u64, Error> {

@@ -4,7 +4,8 @@ use super::Pace;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use futures_util::lock::{Mutex, MutexGuard};
-use sqlx::{AssertSqlSafe, Database, Executor, IntoArguments};
+use sqlx::{AssertSqlSafe, Database, Either, Executor, IntoArguments, Pool};
+use std::any::Any;
 use std::fmt;
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ where
     DB::Arguments: IntoArguments<DB>,
     E: Send + Sync + 'static,
     for<'e> &'e E: Executor<'e, Database = DB>,
+    for<'e> &'e mut DB::Connection: Executor<'e, Database = DB>,
 {
     async fn run(
         &self,
@@ -51,13 +53,38 @@ where
         arguments: DB::Arguments,
         each: EachRow<'_, DB::Row>,
     ) -> Result<(), sqlx::Error> {
-        // The text is the planner's: identifiers from the declaration, every value bound.
-        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(self);
-        while let Some(row) = rows.try_next().await? {
-            each(row)?.keep().await;
-        }
-        Ok(())
+        let Some(pool) = (self as &dyn Any).downcast_ref::<Pool<DB>>() else {
+            return run_on(self, sql, arguments, each).await;
+        };
+        // Asked itself, the pool would hand each row on from one stream to another.
+        let mut connection = pool.acquire().await?;
+        run_on(&mut *connection, sql, arguments, each).await
     }
+}
+
+async fn run_on<'e, DB, E>(
+    executor: E,
+    sql: Arc<str>,
+    arguments: DB::Arguments,
+    each: EachRow<'_, DB::Row>,
+) -> Result<(), sqlx::Error>
+where
+    DB: Database,
+    DB::Arguments: IntoArguments<DB>,
+    E: Executor<'e, Database = DB>,
+{
+    // The text is the planner's: identifiers from the declaration, every value bound.
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+    let mut steps = executor.fetch_many(query);
+    while let Some(step) = steps.try_next().await? {
+        // What else comes is the number of rows that the statement has written.
+        if let Either::Right(row) = step
+            && each(row)? == Pace::Rest
+        {
+            Pace::Rest.keep().await;
+        }
+    }
+    Ok(())
 }
 
 /// One connection or one transaction, whose statements wait for each other. Clones share it.
@@ -131,11 +158,7 @@ where
         each: EachRow<'_, DB::Row>,
     ) -> Result<(), sqlx::Error> {
         let mut connection = self.0.lock().await;
-        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut **connection);
-        while let Some(row) = rows.try_next().await? {
-            each(row)?.keep().await;
-        }
-        Ok(())
+        run_on(&mut **connection, sql, arguments, each).await
     }
 }
 

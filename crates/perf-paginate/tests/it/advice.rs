@@ -157,10 +157,61 @@ async fn an_index_has_what_the_filter_fixes_first() {
     };
     let query = PageQuery::new().sort("-c,a").filter(Filter::eq("d", true));
     let expected = [
-        r#"CREATE INDEX "by_d_c_a_id" ON "rows" ("d", "c", "a" DESC, "id" DESC)"#,
-        r#"CREATE INDEX "by_d_c_a_id_nulls" ON "rows" ("d", "c", "a" IS NULL DESC, "a" DESC, "id" DESC)"#,
+        r#"CREATE INDEX "by_d_c_a_id" ON "rows" ("d", "c" DESC, "a", "id")"#,
+        r#"CREATE INDEX "by_d_c_a_id_nulls" ON "rows" ("d", "c" DESC, "a" IS NULL, "a", "id")"#,
     ];
     assert_eq!(ddl(query.clone()), expected);
     assert_eq!(ddl(query.filter(Filter::gte("b", "x"))), expected);
     assert!(Row::schema().is_ok());
+}
+
+#[tokio::test]
+async fn a_sort_in_one_direction_shares_its_index_and_a_mixed_one_is_read_forward() {
+    let pool = rows::table().await;
+    let paginator = Paginator::new(SqlSource::<Sqlite, Row>::new(pool).unwrap(), Plain);
+    let columns = |sort: &str| {
+        let request = paginator.check(&PageQuery::new().sort(sort)).unwrap();
+        let ddl = paginator.source().advise(&request).ddl.remove(0);
+        let (_, columns) = ddl.split_once(r#" ON "rows" "#).unwrap();
+        columns.replace('"', "")
+    };
+    for (sort, expected) in [
+        ("c", "(c, id)"),
+        ("-c", "(c, id)"),
+        ("-c,-d", "(c, d, id)"),
+        ("c,-d", "(c, d DESC, id DESC)"),
+        ("-c,d", "(c DESC, d, id)"),
+        ("-c,id", "(c DESC, id)"),
+    ] {
+        assert_eq!(columns(sort), expected, "{sort}");
+    }
+}
+
+#[tokio::test]
+async fn the_opposite_of_a_sort_seeks_in_its_index() {
+    for (sort, opposite) in [
+        ("c", "-c"),
+        ("-c,id", "c,-id"),
+        ("c,-d", "-c,d"),
+        ("-c,a", "c,-a:nulls_first"),
+    ] {
+        let pool = rows::table().await;
+        sqlx::raw_sql("DROP INDEX by_c; DROP INDEX by_c_a_mixed")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let source = SqlSource::<Sqlite, Row>::new(pool.clone()).unwrap();
+        let paginator = Paginator::new(source, Plain);
+        let opposite = PageQuery::new().sort(opposite);
+        let seek = paginator.seek(&opposite).await.unwrap();
+        assert!(!seek.is_sought(), "{seek}");
+        let seek = paginator.seek(&PageQuery::new().sort(sort)).await.unwrap();
+        for ddl in seek.advice.ddl {
+            sqlx::query(sqlx::AssertSqlSafe(ddl))
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+        assert_seek!(paginator, opposite);
+    }
 }

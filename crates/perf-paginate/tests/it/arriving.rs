@@ -4,14 +4,15 @@ use crate::rows::{self, Row, keyed};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use perf_paginate::{
-    Backend, Condition, EachItem, Error, PageQuery, PageSource, Paginator, Plain, Runner, Schema,
-    Selection, SliceSource, SqlSource,
+    Backend, Condition, EachItem, Error, Field, PageQuery, PageSource, Paginator, Plain, Runner,
+    Schema, Selection, SliceSource, SqlSource,
 };
 use perf_testkit::{MariaDbServer, PostgresServer};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{FromRow, MySql, Pool, Postgres, Sqlite};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Counts the rows that it hands over.
@@ -61,6 +62,100 @@ async fn rows_are_taken_as_they_are_written_and_no_faster() {
         assert!(handed() <= lines, "{} rows for {lines} lines", handed());
     }
     assert_eq!((handed(), lines), (20_000, 20_000 + 20 + 1));
+}
+
+/// A source that hands rows over as every source does, and says how many it was asked for at once.
+struct Plainest {
+    inner: SliceSource<Row>,
+    most: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl PageSource for Plainest {
+    type Item = Row;
+
+    fn schema(&self) -> &Schema<Row> {
+        self.inner.schema()
+    }
+
+    async fn rows(&self, selection: &Selection<'_>) -> Result<Vec<Row>, Error> {
+        let limit = usize::try_from(selection.limit).unwrap();
+        self.most.fetch_max(limit, Relaxed);
+        self.inner.rows(selection).await
+    }
+
+    async fn count(&self, _: &Condition, _: Option<u64>) -> Result<u64, Error> {
+        panic!("nothing is counted")
+    }
+}
+
+async fn exported<S: PageSource<Item: serde::Serialize>>(source: S, query: &PageQuery) -> Vec<u8> {
+    let export = Paginator::new(source, Plain).export(query).unwrap();
+    export.try_collect::<Vec<_>>().await.unwrap().concat()
+}
+
+#[tokio::test]
+async fn a_source_that_reads_before_it_hands_over_reads_a_part_at_a_time() {
+    // With NULLs and ties, and parts that end where the rows do.
+    for count in [0, 1, 9_999, 10_000, 10_001, 25_000] {
+        let mut rows = rows::counted(count);
+        for row in &mut rows {
+            row.a = Some(row.id % 7).filter(|a| *a > 0);
+        }
+        let query = PageQuery::new().sort("-a").sort("c");
+        let schema = || keyed(&["id"]).unwrap();
+        let most = Arc::new(AtomicUsize::new(0));
+        let plainest = Plainest {
+            inner: SliceSource::new(schema(), rows.clone()),
+            most: Arc::clone(&most),
+        };
+        let (whole, expected) = (
+            exported(plainest, &query).await,
+            exported(SliceSource::new(schema(), rows), &query).await,
+        );
+        assert!(whole == expected, "{count} rows");
+        assert_eq!(most.load(Relaxed), 10_000);
+    }
+}
+
+/// A row that counts its copies.
+#[derive(serde::Serialize)]
+struct Copied {
+    id: i64,
+    #[serde(skip)]
+    copies: Arc<AtomicUsize>,
+}
+
+impl Clone for Copied {
+    fn clone(&self) -> Self {
+        self.copies.fetch_add(1, Relaxed);
+        Self {
+            id: self.id,
+            copies: Arc::clone(&self.copies),
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_in_memory_are_copied_as_they_are_written() {
+    let copies = Arc::new(AtomicUsize::new(0));
+    let rows: Vec<_> = (0..20_000)
+        .map(|id| Copied {
+            id,
+            copies: Arc::clone(&copies),
+        })
+        .collect();
+    let id = Field::new("id", |row: &Copied| row.id);
+    let schema = Schema::builder("rows").field(id).key(["id"]).build();
+    let paginator = Paginator::new(SliceSource::new(schema.unwrap(), rows), Plain);
+    let mut export = paginator.export(&PageQuery::new()).unwrap();
+    let mut lines = 0;
+    while let Some(piece) = export.try_next().await.unwrap() {
+        lines += piece.split(|byte| *byte == b'\n').count() - 1;
+        let copied = copies.load(Relaxed);
+        assert!(copied <= lines, "{copied} copies for {lines} lines");
+    }
+    assert_eq!(copies.load(Relaxed), 20_000);
 }
 
 /// Drops an export within its first statement; the pool has one connection, for which the rest of the rows is still on its

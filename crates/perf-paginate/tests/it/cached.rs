@@ -2,6 +2,7 @@
 
 use crate::rows::{Row, keyed};
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use perf_paginate::{
     AggregateQuery, AggregateSource, Aggregation, Cached, Condition, CountMode, Counted, Error,
@@ -172,4 +173,16 @@ async fn cached_figures_are_those_that_were_asked_for() {
     cached.source().clear().await.unwrap();
     cached.aggregate(&queries[0]).await.unwrap();
     assert_eq!(counts.load(Ordering::Relaxed), asked + 2);
+}
+
+#[tokio::test]
+async fn an_export_is_not_remembered() {
+    let (source, rows, _) = source();
+    let paginator = Paginator::new(Cached::new(source, HOUR).unwrap(), Plain);
+    for exports in 1..=3 {
+        let export = paginator.export(&PageQuery::new()).unwrap();
+        let text = export.try_collect::<Vec<_>>().await.unwrap().concat();
+        assert!(text.ends_with(b"{\"$end\":{\"rows\":100}}\n"));
+        assert_eq!(rows.load(Ordering::Relaxed), exports);
+    }
 }
