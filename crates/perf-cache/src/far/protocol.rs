@@ -296,6 +296,11 @@ impl<K, V> Far<K, V> {
         watch.ok().flatten()
     }
 
+    /// What a look takes at most: two requests.
+    pub(crate) const fn look_limit(&self) -> Duration {
+        self.tier.timeout.saturating_mul(2)
+    }
+
     /// How often leases are renewed.
     pub(crate) fn renewal(&self) -> Duration {
         self.tier.lease / 3

@@ -98,17 +98,20 @@ pub(super) struct Production<'a, K, V, S> {
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
-    /// What the far tier holds, if there is one and it holds something.
-    pub(super) async fn fetch(&self) -> Option<Arrival<V>> {
-        let far = self.shared.far.as_ref()?;
-        match self.look(far).await {
-            Sight::Value(found) => Some(far_arrival(found)),
-            Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
+    /// What the far tier holds.
+    pub(super) async fn look(&self) -> Sight<V> {
+        match &self.shared.far {
+            Some(far) => self.look_into(far).await,
+            None => Sight::Down,
         }
     }
 
-    /// What the far tier holds, or what `load` returns.
-    pub(super) async fn load<F, Fut, E>(&self, load: F) -> Result<Arrival<V>, E>
+    /// What `load` returns, or what the far tier holds after the first `sight`.
+    pub(super) async fn load<F, Fut, E>(
+        &self,
+        mut sight: Sight<V>,
+        load: F,
+    ) -> Result<Arrival<V>, E>
     where
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<V, E>> + Send,
@@ -121,7 +124,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let deadline = time.now().saturating_add(far.wait());
         let mut waiting = Waiting::new(looks());
         loop {
-            let replacing = match self.look(far).await {
+            let replacing = match sight {
                 Sight::Value(found) => return Ok(far_arrival(found)),
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
@@ -137,11 +140,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
                 }
             }
             waiting.pause(far, time, &self.terms.name).await;
+            sight = self.look_into(far).await;
         }
         Ok(self.arrival(self.run(load).await?))
     }
 
-    async fn look(&self, far: &Far<K, V>) -> Sight<V> {
+    async fn look_into(&self, far: &Far<K, V>) -> Sight<V> {
         let Terms { name, tags, .. } = self.terms;
         let mut sights = far.look(std::slice::from_ref(name), tags).await;
         sights.pop().unwrap_or(Sight::Down)

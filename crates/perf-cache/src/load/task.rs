@@ -1,7 +1,8 @@
-use super::produce::{Arrival, Production};
+use super::produce::{Arrival, Production, far_arrival};
 use crate::Entry;
 use crate::bounds::{Key, Value};
 use crate::expiry::Tick;
+use crate::far::Sight;
 use crate::flight::{Flight, Landed, Outcome, Rest};
 use crate::near::Publication;
 use crate::shared::Shared;
@@ -20,7 +21,27 @@ pub(super) struct Terms {
     pub(super) rest: Duration,
 }
 
-/// Looks for the value, loads it if it is nowhere, within the cache's limits, and ends the flight.
+/// Looks for the value in the far tier, loads it as a task if it is not there, and ends the flight.
+pub(super) async fn look<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
+where
+    K: Key,
+    V: Value,
+    S: LocalStore<K, V>,
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<V, E>> + Send,
+    E: Send + Sync + 'static,
+{
+    match landing.production().look().await {
+        Sight::Value(found) => landing.publish(far_arrival(found)),
+        sight => {
+            landing.flight.becomes_task().await;
+            // Boxed, so that who finds the value does not carry a load.
+            Box::pin(load_from(sight, landing, load)).await;
+        }
+    }
+}
+
+/// Loads the value, where there is no far tier, and ends the flight.
 pub(super) async fn load<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
 where
     K: Key,
@@ -30,12 +51,28 @@ where
     Fut: Future<Output = Result<V, E>> + Send,
     E: Send + Sync + 'static,
 {
+    load_from(Sight::Down, landing, load).await;
+}
+
+/// Loads the value that was not seen, within the cache's limits, and ends the flight.
+async fn load_from<K, V, S, F, Fut, E>(sight: Sight<V>, mut landing: Landing<K, V, S>, load: F)
+where
+    K: Key,
+    V: Value,
+    S: LocalStore<K, V>,
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<V, E>> + Send,
+    E: Send + Sync + 'static,
+{
+    if !landing.departs() {
+        return;
+    }
     let settings = &landing.shared.settings;
     let limit = settings.time.sleep(settings.load_timeout);
     let production = landing.production();
     let result = tokio::select! {
         biased;
-        result = production.load(load) => Some(result),
+        result = production.load(sight, load) => Some(result),
         () = limit => None,
     };
     match result {
@@ -47,10 +84,9 @@ where
 
 /// Looks for the value in the far tier and ends the flight.
 pub(super) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(landing: Landing<K, V, S>) {
-    let arrival = landing.production().fetch().await;
-    match arrival {
-        Some(arrival) => landing.publish(arrival),
-        None => landing.end(Outcome::Absent),
+    match landing.production().look().await {
+        Sight::Value(found) => landing.publish(far_arrival(found)),
+        _ => landing.end(Outcome::Absent),
     }
 }
 
@@ -61,28 +97,44 @@ pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
     flight: Arc<Flight<V>>,
     pub(super) terms: Arc<Terms>,
     landed: bool,
-    _departure: Departure<K, V, S>,
+    departure: Departure<K, V, S>,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
-    /// `None` if the cache is closed.
-    pub(super) fn begin(
+    pub(super) fn new(
         shared: Arc<Shared<K, V, S>>,
         key: K,
         flight: Arc<Flight<V>>,
         terms: Arc<Terms>,
-    ) -> Option<Self> {
-        shared.begin_load().then(|| Self {
-            _departure: Departure {
+    ) -> Self {
+        Self {
+            departure: Departure {
                 shared: Arc::clone(&shared),
                 flight: Arc::clone(&flight),
+                is_counted: false,
             },
             shared,
             key,
             flight,
             terms,
             landed: false,
-        })
+        }
+    }
+
+    /// Counts it among the loads that run, for which a cache that closes waits. `false`, and its end, if the
+    /// cache is closed.
+    pub(super) fn departs(&mut self) -> bool {
+        let departure = &mut self.departure;
+        departure.is_counted = departure.is_counted || self.shared.begin_load();
+        if !self.departure.is_counted {
+            self.finish(Outcome::Closed);
+        }
+        self.departure.is_counted
+    }
+
+    /// As [`departs`](Self::departs): itself, or nothing.
+    pub(super) fn departed(mut self) -> Option<Self> {
+        self.departs().then_some(self)
     }
 
     pub(super) fn production(&self) -> Production<'_, K, V, S> {
@@ -94,6 +146,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     }
 
     pub(super) fn publish(mut self, arrival: Arrival<V>) {
+        if !self.departs() {
+            return;
+        }
         let slots = self.keep(&arrival);
         self.landed = true;
         self.flight.finish(Outcome::Landed(Landed {
@@ -149,7 +204,9 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         }
         self.landed = true;
         // First out of the register, so that no caller joins a flight that has ended.
-        let rest = self.rest().filter(|_| !matches!(outcome, Outcome::Absent));
+        let rest = self
+            .rest()
+            .filter(|_| !matches!(outcome, Outcome::Absent | Outcome::Closed));
         self.shared.near.abandon(&self.key, &self.flight, rest);
         self.flight.finish(outcome);
         self.flight.let_go();
@@ -181,6 +238,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Landing<K, V, S> {
 struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
     shared: Arc<Shared<K, V, S>>,
     flight: Arc<Flight<V>>,
+    is_counted: bool,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
@@ -188,6 +246,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
         if !self.flight.has_landed() {
             self.flight.finish(Outcome::Panicked);
         }
-        self.shared.end_load();
+        if self.is_counted {
+            self.shared.end_load();
+        }
     }
 }
