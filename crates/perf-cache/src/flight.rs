@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 pub(crate) use work::Errand;
@@ -96,7 +97,9 @@ impl<V: Clone> Flight<V> {
 
     /// Has its leader do the work, for as long as that concerns nobody else.
     pub(crate) fn carry(&self, errand: Errand) {
-        self.tie_to(self.work.bring(errand));
+        if let Poll::Ready(tether) = self.work.bring(errand) {
+            self.tie_to(tether);
+        }
     }
 
     /// Others depend on the work from now on: it becomes a task.
@@ -139,6 +142,9 @@ impl<V: Clone> Flight<V> {
     pub(crate) async fn landing(&self) -> Outcome<V> {
         let tether = poll_fn(|context| self.work.poll(context)).await;
         self.tie_to(tether);
+        if let Some(outcome) = self.outcome() {
+            return outcome;
+        }
         loop {
             let landed = self.landed.notified();
             tokio::pin!(landed);

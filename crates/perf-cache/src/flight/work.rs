@@ -82,16 +82,16 @@ impl Work {
         Self(Mutex::new(State::Awaited))
     }
 
-    /// The leader brings it, to poll it.
-    pub(crate) fn bring(&self, errand: Errand) -> Option<Arc<Tether>> {
+    /// The leader brings it, to poll it: pending, unless it was called for and is a task now.
+    pub(crate) fn bring(&self, errand: Errand) -> Poll<Option<Arc<Tether>>> {
         let mut state = self.0.lock();
         if matches!(*state, State::Called) {
             *state = State::Gone;
             drop(state);
-            return errand.launch();
+            return Poll::Ready(errand.launch());
         }
         *state = State::Waits(errand);
-        None
+        Poll::Pending
     }
 
     /// Makes a task of it, now or as soon as the leader has brought it or has polled it.
@@ -122,11 +122,7 @@ impl Work {
             *self.0.lock() = State::Gone;
             return Poll::Ready(None);
         };
-        let task = self.bring(errand);
-        if self.is_with_leader() {
-            return Poll::Pending;
-        }
-        Poll::Ready(task)
+        self.bring(errand)
     }
 
     /// Whether the leader has it.

@@ -65,7 +65,7 @@ struct Member<K: Key, V: Value, S: LocalStore<K, V>> {
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
     fn of(landings: Vec<Landing<K, V, S>>) -> Option<Self> {
-        let shared = Arc::clone(&landings.first()?.shared);
+        let shared = Arc::clone(&landings.first()?.departure.shared);
         let members = landings.into_iter().map(|landing| Member {
             landing,
             replacing: None,

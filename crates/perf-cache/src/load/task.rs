@@ -34,7 +34,7 @@ where
     match landing.production().look().await {
         Sight::Value(found) => landing.publish(far_arrival(found)),
         sight => {
-            landing.flight.becomes_task().await;
+            landing.departure.flight.becomes_task().await;
             // Boxed, so that who finds the value does not carry a load.
             Box::pin(load_from(sight, landing, load)).await;
         }
@@ -67,7 +67,7 @@ where
     if !landing.departs() {
         return;
     }
-    let settings = &landing.shared.settings;
+    let settings = &landing.departure.shared.settings;
     let limit = settings.time.sleep(settings.load_timeout);
     let production = landing.production();
     let result = tokio::select! {
@@ -92,12 +92,10 @@ pub(super) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(landing: Landin
 
 /// Ends its flight exactly once, by the latest when it is dropped.
 pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
-    pub(super) shared: Arc<Shared<K, V, S>>,
     pub(super) key: K,
-    flight: Arc<Flight<V>>,
     pub(super) terms: Arc<Terms>,
     landed: bool,
-    departure: Departure<K, V, S>,
+    pub(super) departure: Departure<K, V, S>,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
@@ -109,13 +107,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     ) -> Self {
         Self {
             departure: Departure {
-                shared: Arc::clone(&shared),
-                flight: Arc::clone(&flight),
+                shared,
+                flight,
                 is_counted: false,
             },
-            shared,
             key,
-            flight,
             terms,
             landed: false,
         }
@@ -125,7 +121,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     /// cache is closed.
     pub(super) fn departs(&mut self) -> bool {
         let departure = &mut self.departure;
-        departure.is_counted = departure.is_counted || self.shared.begin_load();
+        departure.is_counted = departure.is_counted || departure.shared.begin_load();
         if !self.departure.is_counted {
             self.finish(Outcome::Closed);
         }
@@ -139,7 +135,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
 
     pub(super) fn production(&self) -> Production<'_, K, V, S> {
         Production {
-            shared: &self.shared,
+            shared: &self.departure.shared,
             key: &self.key,
             terms: &self.terms,
         }
@@ -151,40 +147,51 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         }
         let slots = self.keep(&arrival);
         self.landed = true;
-        self.flight.finish(Outcome::Landed(Landed {
+        self.departure.flight.finish(Outcome::Landed(Landed {
             value: arrival.value,
             source: arrival.source,
             slots,
         }));
-        self.flight.let_go();
+        self.departure.flight.let_go();
     }
 
     /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
     fn keep(&self, arrival: &Arrival<V>) -> Slots {
-        let near = &self.shared.near;
-        let known = Ok(self.flight.slots);
+        let near = &self.departure.shared.near;
+        let known = Ok(self.departure.flight.slots);
         let tags = arrival.tags.as_deref();
-        let Ok(slots) = tags.map_or(known, |tags| self.shared.slotting.slots(tags)) else {
+        let Ok(slots) = tags.map_or(known, |tags| self.departure.shared.slotting.slots(tags))
+        else {
             // Written by a process whose entries carry more tags than ours can.
-            near.abandon(&self.key, &self.flight, None);
-            return self.flight.slots;
+            near.abandon(&self.key, &self.departure.flight, None);
+            return self.departure.flight.slots;
         };
         let Some(expiry) = self
+            .departure
             .shared
             .near_expiry(arrival.ttl)
             .filter(|_| !arrival.is_overtaken)
         else {
             if arrival.is_overtaken {
-                self.shared.counters.refused_publications.increment();
+                self.departure
+                    .shared
+                    .counters
+                    .refused_publications
+                    .increment();
             }
-            near.abandon(&self.key, &self.flight, None);
+            near.abandon(&self.key, &self.departure.flight, None);
             return slots;
         };
-        let born = self.flight.stamp.born();
+        let born = self.departure.flight.stamp.born();
         let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
-        match near.publish(&self.key, &self.flight, entry, arrival.version) {
-            Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
-            Publication::Refused => self.shared.counters.refused_publications.increment(),
+        match near.publish(&self.key, &self.departure.flight, entry, arrival.version) {
+            Publication::Kept(displaced) => self.departure.shared.count_displaced(&displaced),
+            Publication::Refused => self
+                .departure
+                .shared
+                .counters
+                .refused_publications
+                .increment(),
         }
         slots
     }
@@ -194,7 +201,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     }
 
     fn finish(&mut self, outcome: Outcome<V>) {
-        let counters = &self.shared.counters;
+        let counters = &self.departure.shared.counters;
         match outcome {
             Outcome::Landed(_) | Outcome::Absent | Outcome::Closed => {}
             Outcome::Failed(_) => counters.load_failures.increment(),
@@ -207,13 +214,16 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         let rest = self
             .rest()
             .filter(|_| !matches!(outcome, Outcome::Absent | Outcome::Closed));
-        self.shared.near.abandon(&self.key, &self.flight, rest);
-        self.flight.finish(outcome);
-        self.flight.let_go();
+        self.departure
+            .shared
+            .near
+            .abandon(&self.key, &self.departure.flight, rest);
+        self.departure.flight.finish(outcome);
+        self.departure.flight.let_go();
     }
 
     fn rest(&self) -> Option<Rest> {
-        let now = self.shared.settings.time.now();
+        let now = self.departure.shared.settings.time.now();
         (!self.terms.rest.is_zero()).then(|| Rest {
             now: Tick::of(now),
             until: Tick::of(now.saturating_add(self.terms.rest)),
@@ -235,8 +245,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Landing<K, V, S> {
 
 /// Counts a load as running and ends its flight even where the landing itself panics, in code of the
 /// key's or the clock's.
-struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
-    shared: Arc<Shared<K, V, S>>,
+pub(super) struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
+    pub(super) shared: Arc<Shared<K, V, S>>,
     flight: Arc<Flight<V>>,
     is_counted: bool,
 }

@@ -338,10 +338,10 @@ pub(super) fn read_command(keys: &[String], tags: &[String]) -> Option<Cmd> {
 
 /// What the answer to [`read_command`] says, of which the first `keys` are values.
 pub(super) fn reading(mut values: Vec<Option<Vec<u8>>>, keys: usize) -> Reading {
-    let replies = values.split_off(keys.min(values.len()));
-    let generations = replies.iter().map(|reply| generation(reply.as_deref()));
+    let replies = values.drain(keys.min(values.len())..);
+    let generations = replies.map(|reply| generation(reply.as_deref())).collect();
     Reading {
-        generations: generations.collect(),
+        generations,
         values,
     }
 }
