@@ -45,8 +45,9 @@ pub(super) fn looks() -> impl Iterator<Item = Duration> + Send {
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end.
-struct Waiting<P> {
+/// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end. A
+/// batch listens for one key at a time: those that another batch loads all end together.
+pub(super) struct Waiting<P> {
     pauses: P,
     looked: u32,
     watch: Option<Watch>,
@@ -56,7 +57,7 @@ struct Waiting<P> {
 const SHORT: u32 = 3;
 
 impl<P: Iterator<Item = Duration>> Waiting<P> {
-    const fn new(pauses: P) -> Self {
+    pub(super) const fn new(pauses: P) -> Self {
         Self {
             pauses,
             looked: 0,
@@ -65,7 +66,7 @@ impl<P: Iterator<Item = Duration>> Waiting<P> {
     }
 
     /// Waits until it is time for another look.
-    async fn pause<K, V>(&mut self, far: &Far<K, V>, time: &Time, name: &str) {
+    pub(super) async fn pause<K, V>(&mut self, far: &Far<K, V>, time: &Time, name: &str) {
         self.looked += 1;
         if self.looked >= SHORT && self.watch.is_none() {
             self.watch = far.watch(name).await;
