@@ -453,6 +453,13 @@ impl<K, V> CacheBuilder<K, V> {
                 "needs stale_if_error",
             ),
             (
+                self.events
+                    .iter()
+                    .any(|(_, tags)| tags.iter().any(|tag| tag.is_empty())),
+                "event",
+                "must name its tags",
+            ),
+            (
                 permits > Semaphore::MAX_PERMITS,
                 "max_loads",
                 "is too large",
@@ -462,6 +469,7 @@ impl<K, V> CacheBuilder<K, V> {
         failed.map_or(Ok(()), |(_, setting, problem)| {
             Err(CacheError::Setting { setting, problem })
         })?;
+        self.far.as_ref().map_or(Ok(()), FarTier::validate)?;
         self.coherence.as_ref().map_or(Ok(()), Coherence::validate)
     }
 }

@@ -117,7 +117,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// As [`get_or_load`](Cache::get_or_load); also [`CacheError::TooManyTags`].
+    /// As [`get_or_load`](Cache::get_or_load); also [`CacheError::TooManyTags`], and
+    /// [`CacheError::Setting`] for a tag without a name.
     ///
     /// # Cancel safety
     ///
@@ -341,8 +342,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Cache::insert); also [`CacheError::TooManyTags`], and with a far tier
-    /// [`CacheError::KeyTooLong`], [`CacheError::TooLarge`] and [`CacheError::Unencodable`].
+    /// As [`insert`](Cache::insert); also [`CacheError::TooManyTags`], [`CacheError::Setting`] for a tag
+    /// without a name, and with a far tier [`CacheError::KeyTooLong`], [`CacheError::TooLarge`] and [`CacheError::Unencodable`].
     ///
     /// # Cancel safety
     ///
@@ -381,8 +382,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
-    /// happened in the far tier.
+    /// [`CacheError::Closed`]; [`CacheError::Setting`] for a tag without a name; [`CacheError::Far`] and
+    /// [`CacheError::FarTimeout`] when it may not have happened in the far tier.
     ///
     /// # Cancel safety
     ///
@@ -395,8 +396,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Cache<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`CacheError::Closed`]; [`CacheError::Far`] and [`CacheError::FarTimeout`] when it may not have
-    /// happened in the far tier.
+    /// [`CacheError::Closed`]; [`CacheError::Setting`] for a tag without a name; [`CacheError::Far`] and
+    /// [`CacheError::FarTimeout`] when it may not have happened in the far tier.
     ///
     /// # Cancel safety
     ///

@@ -7,10 +7,10 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// A setting of the builder has no meaning.
+    /// A setting of the builder, or of a policy, has no meaning.
     #[error("`{setting}` {problem}")]
     Setting {
-        /// The builder's method.
+        /// The method.
         setting: &'static str,
         /// What is wrong with its argument.
         problem: &'static str,

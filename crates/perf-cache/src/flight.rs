@@ -1,5 +1,7 @@
 //! A load in progress and those who wait for it.
 
+mod work;
+
 use crate::Source;
 use crate::expiry::Tick;
 use crate::fence::Stamp;
@@ -9,10 +11,14 @@ use parking_lot::Mutex as OnlyLock;
 use std::any::Any;
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+pub(crate) use work::Errand;
+use work::Work;
 
 /// How a load ended.
 #[derive(Clone, Debug)]
@@ -59,6 +65,7 @@ impl Drop for Tether {
 pub(crate) struct Flight<V> {
     pub(crate) stamp: Stamp,
     pub(crate) slots: Slots,
+    work: Work,
     tether: OnlyLock<Option<Arc<Tether>>>,
     outcome: OnceLock<Outcome<V>>,
     landed: Notify,
@@ -69,6 +76,7 @@ impl<V: Clone> Flight<V> {
         Self {
             stamp,
             slots,
+            work: Work::new(),
             tether: OnlyLock::new(None),
             outcome: OnceLock::new(),
             landed: Notify::new(),
@@ -82,8 +90,37 @@ impl<V: Clone> Flight<V> {
 
     /// Nobody waits any more: the task is dropped if that is true of all its flights.
     pub(crate) fn let_go(&self) {
+        self.work.give_up();
         let tether = self.tether.lock().take();
         drop(tether);
+    }
+
+    /// Has its leader do the work, for as long as that concerns nobody else.
+    pub(crate) fn carry(&self, errand: Errand) {
+        if let Poll::Ready(tether) = self.work.bring(errand) {
+            self.tie_to(tether);
+        }
+    }
+
+    /// Others depend on the work from now on: it becomes a task.
+    pub(crate) fn launch(&self) {
+        self.tie_to(self.work.launch());
+    }
+
+    /// From within the work: goes on as a task.
+    pub(crate) async fn becomes_task(&self) {
+        self.work.becomes_task().await;
+    }
+
+    /// Whether the work is no task.
+    pub(crate) fn is_with_leader(&self) -> bool {
+        self.work.is_with_leader()
+    }
+
+    fn tie_to(&self, tether: Option<Arc<Tether>>) {
+        if let Some(tether) = tether {
+            self.tie(tether);
+        }
     }
 
     /// Tells everyone who waits. The first outcome stands.
@@ -101,8 +138,13 @@ impl<V: Clone> Flight<V> {
         self.outcome.get().cloned()
     }
 
-    /// Waits for the outcome.
+    /// Waits for the outcome; meanwhile its leader does the work.
     pub(crate) async fn landing(&self) -> Outcome<V> {
+        let tether = poll_fn(|context| self.work.poll(context)).await;
+        self.tie_to(tether);
+        if let Some(outcome) = self.outcome() {
+            return outcome;
+        }
         loop {
             let landed = self.landed.notified();
             tokio::pin!(landed);

@@ -5,6 +5,9 @@
 //! load for all who wait; the next in line starts over, and under short deadlines no load ever
 //! finishes.
 //!
+//! Only a look into the far tier is done by its caller, for as long as nobody else depends on it: see
+//! `flight::work`.
+//!
 //! A guard travels inside the task. Whatever ends the task ends the flight too: a return, a panic, an
 //! abort, the shutdown of the runtime, even a task that was never polled.
 

@@ -58,7 +58,8 @@ impl EntryPolicy {
         self
     }
 
-    /// A group the entry belongs to. An entry can carry three tags.
+    /// A group the entry belongs to. An entry can carry three tags. None is empty: a group whose name was
+    /// left out by mistake would be everyone's.
     #[must_use]
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
         self.tags.push(tag.as_ref().into());
@@ -72,11 +73,22 @@ impl EntryPolicy {
                 problem: "must be greater than zero",
             });
         }
-        Ok(())
+        self.tags.iter().try_for_each(|tag| named(tag))
     }
 
     /// The groups it belongs to.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.tags.iter().map(AsRef::as_ref)
     }
+}
+
+/// Refuses a tag without a name: in the far tier everything carries it.
+pub(crate) const fn named(tag: &str) -> Result<(), CacheError> {
+    if tag.is_empty() {
+        return Err(CacheError::Setting {
+            setting: "tag",
+            problem: "must have a name",
+        });
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::entry::Entry;
 use crate::far::Far;
 use crate::near::NearTier;
 use crate::pattern::Pattern;
+use crate::policy::named;
 use crate::shared::Shared;
 use crate::store::{Displaced, LocalStore};
 use crate::tags::Slots;
@@ -106,6 +107,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
 
     pub(crate) async fn invalidate_tags(&self, tags: Vec<Box<str>>) -> Result<Receipt, CacheError> {
         self.ensure_open()?;
+        tags.iter().try_for_each(|tag| named(tag))?;
         for tag in &tags {
             self.counters.invalidations.increment();
             self.near.move_slot(self.slotting.slot(tag));

@@ -1,3 +1,4 @@
+use crate::CacheError;
 use crate::store::RemoteStore;
 use perf_core::{Codec, CodecError, Compressed, MessagePack};
 use serde::Serialize;
@@ -125,6 +126,20 @@ impl<K, V> FarTier<K, V> {
     pub const fn near_ttl(mut self, limit: Duration) -> Self {
         self.near_ttl = Some(limit);
         self
+    }
+}
+
+impl<K, V> FarTier<K, V> {
+    pub(crate) const fn validate(&self) -> Result<(), CacheError> {
+        let setting = match () {
+            () if self.timeout.is_zero() => "timeout",
+            () if self.lease.is_zero() => "lease",
+            () => return Ok(()),
+        };
+        Err(CacheError::Setting {
+            setting,
+            problem: "must be greater than zero",
+        })
     }
 }
 

@@ -108,7 +108,7 @@ impl<K, V> Far<K, V> {
 
     /// The store's name of `key`.
     pub(crate) fn key(&self, key: &K) -> Result<String, CacheError> {
-        let name = [self.key_prefix(), &(self.tier.name)(key)].concat();
+        let name = joined(self.key_prefix(), &(self.tier.name)(key));
         if name.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong {
                 bytes: name.len(),
@@ -181,17 +181,16 @@ impl<K, V> Far<K, V> {
         envelopes: &[Option<(Envelope<'a>, Duration)>],
     ) -> Result<(), CacheError> {
         let tags = envelopes.iter().flatten();
-        let tags = tags.flat_map(|(envelope, _)| envelope.tags.iter().map(|(tag, _)| *tag));
-        self.know(known, tags.collect()).await
+        let unknown = tags.flat_map(|(envelope, _)| known.lacks(&envelope.tags));
+        self.know(known, unknown.collect()).await
     }
 
-    /// Asks for the generations of those of the tags that are not known.
+    /// Asks for the generations of tags that are not known.
     pub(super) async fn know<'a>(
         &self,
         known: &mut Known<'a>,
         mut unknown: Vec<&'a str>,
     ) -> Result<(), CacheError> {
-        unknown.retain(|tag| !known.has(tag));
         if unknown.is_empty() {
             return Ok(());
         }
@@ -294,6 +293,11 @@ impl<K, V> Far<K, V> {
     pub(crate) async fn watch(&self, key: &str) -> Option<Watch> {
         let watch = self.ask("listen", self.tier.store.watch(key)).await;
         watch.ok().flatten()
+    }
+
+    /// What a look takes at most: two requests.
+    pub(crate) const fn look_limit(&self) -> Duration {
+        self.tier.timeout.saturating_mul(2)
     }
 
     /// How often leases are renewed.
@@ -444,7 +448,7 @@ impl<K, V> Far<K, V> {
     }
 
     fn tag(&self, tag: &str) -> String {
-        [&*self.prefixes[1], tag].concat()
+        joined(&self.prefixes[1], tag)
     }
 
     fn wall_ms(&self) -> u64 {
@@ -457,6 +461,14 @@ impl<K, V> Far<K, V> {
 
 fn texts(tags: &[Box<str>]) -> impl Iterator<Item = &str> {
     tags.iter().map(AsRef::as_ref)
+}
+
+/// In one allocation and two copies, for names are made on the way of every far hit.
+fn joined(prefix: &str, rest: &str) -> String {
+    let mut name = String::with_capacity(prefix.len() + rest.len());
+    name.push_str(prefix);
+    name.push_str(rest);
+    name
 }
 
 /// The seal of a writing; zero means that there is none.

@@ -48,7 +48,7 @@ pub(crate) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(
     };
     let look = |key| Call::look(Arc::clone(&shared), key);
     let mut calls: Vec<_> = keys.into_iter().flat_map(look).collect();
-    let Some(mut patience) = calls.first().map(|call| call.patience(&runtime)) else {
+    let Some(mut patience) = calls.first().map(|call| call.patience(runtime.clone())) else {
         return;
     };
     let departure = board(&mut calls, false, |key, lookup| {
@@ -92,7 +92,7 @@ pub(crate) async fn resolve<K, V, S, F, Fut, E>(
     let task = |landings| group::load(landings, Arc::clone(&load));
     // For those who come later: nobody waits here.
     drop(board(&mut overdue, true, |_, _| {}).leave(&shared, &runtime, task));
-    let Some(mut patience) = waiting.first().map(|call| call.patience(&runtime)) else {
+    let Some(mut patience) = waiting.first().map(|call| call.patience(runtime.clone())) else {
         return;
     };
     while !waiting.is_empty() {
@@ -206,7 +206,8 @@ fn board<K: Key, V: Value, S: LocalStore<K, V>>(
                 });
             }
             Boarding::Leads(flight, key) => {
-                departure.landings.extend(call.landing(&flight, key));
+                let landing = call.landing(&flight, key);
+                departure.landings.extend(landing.departed());
                 departure.passengers.push(Passenger {
                     joined: flight.stamp,
                     call,

@@ -3,8 +3,9 @@ use super::seat::Seat;
 use super::task::{self, Landing, Terms};
 use crate::bounds::{Key, Value};
 use crate::expiry::Windows;
+use crate::far::Far;
 use crate::fence::Stamp;
-use crate::flight::{Flight, Landed, Outcome, Tether};
+use crate::flight::{Errand, Flight, Landed, Outcome, Tether};
 use crate::near::Boarding;
 use crate::shared::Shared;
 use crate::store::LocalStore;
@@ -110,13 +111,14 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     pub(crate) async fn fetch(shared: Arc<Shared<K, V, S>>, key: K) -> Option<Lookup<V>> {
         let call = Self::look(shared, key).ok()?;
         let runtime = call.shared.runtime().ok()?;
-        let mut patience = call.patience(&runtime);
+        let mut patience = call.patience(runtime);
         let (flight, joined) = match call.board(false) {
             Boarding::Hit(entry) => return Some(call.lookup(entry, Source::Near)),
             Boarding::Rests => return None,
             Boarding::Joins(flight, joined) => (flight, joined),
             Boarding::Leads(flight, key) => {
-                call.depart(&runtime, &flight, key, task::fetch);
+                let look = task::fetch(call.landing(&flight, key));
+                call.carry(&patience.runtime, &flight, look, true);
                 let stamp = flight.stamp;
                 (flight, stamp)
             }
@@ -140,8 +142,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let runtime = self.shared.runtime()?;
-        let mut patience = self.patience(&runtime);
+        let mut patience = self.patience(self.shared.runtime()?);
         let mut load = Some(load);
         loop {
             let may_rest = self.has_fallback();
@@ -158,7 +159,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                 Boarding::Leads(flight, key) => {
                     let load = load.take();
                     let load = load.expect("who led a flight leaves with its outcome");
-                    self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
+                    self.lead(&patience.runtime, &flight, key, load, true);
                     let stamp = flight.stamp;
                     (flight, stamp)
                 }
@@ -197,20 +198,25 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     }
 
     /// How long this caller waits, from now.
-    pub(super) fn patience(&self, runtime: &Handle) -> Patience {
+    pub(super) fn patience(&self, runtime: Handle) -> Patience {
         let settings = &self.shared.settings;
-        let sleep = |limit| settings.time.sleep_on(runtime, limit);
+        let look = self.shared.far.as_ref().map(Far::look_limit);
+        let limit = |limit| Limit::new(settings.time.now(), limit, look.unwrap_or_default());
         Patience {
-            hard: Limit::new(Some(sleep(settings.wait_timeout))),
-            soft: Limit::new(self.windows.soft.map(sleep)),
+            runtime,
+            hard: limit(Some(settings.wait_timeout)),
+            soft: limit(self.windows.soft),
         }
     }
 
     pub(super) fn board(&self, may_rest: bool) -> Boarding<K, V> {
         let tick = self.shared.settings.time.tick();
-        self.shared
-            .near
-            .board(&self.key, self.slots, tick, may_rest)
+        let near = &self.shared.near;
+        let boarding = near.board(&self.key, self.slots, tick, may_rest);
+        if let Boarding::Joins(flight, _) = &boarding {
+            flight.launch();
+        }
+        boarding
     }
 
     /// Loads for the next caller, unless someone does already or there is no runtime to do it on.
@@ -223,43 +229,67 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
         if let Ok(runtime) = self.shared.runtime()
             && let Boarding::Leads(flight, key) = self.board(true)
         {
-            self.depart(&runtime, &flight, key, |landing| task::load(landing, load));
+            self.lead(&runtime, &flight, key, load, false);
         }
     }
 
-    /// Starts the task of `flight`, or ends it if the cache was closed.
-    fn depart<T>(
+    /// Starts the work of `flight`, which this call waits for or not.
+    fn lead<F, Fut, E>(
         &self,
         runtime: &Handle,
         flight: &Arc<Flight<V>>,
         key: K,
-        task: impl FnOnce(Landing<K, V, S>) -> T,
+        load: F,
+        waits: bool,
     ) where
-        T: Future<Output = ()> + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        E: Send + Sync + 'static,
     {
-        let Some(landing) = self.landing(flight, key) else {
-            return;
-        };
-        let task = runtime.spawn(task(landing));
-        if self.shared.settings.cancel == CancelPolicy::WhenAbandoned {
+        let landing = self.landing(flight, key);
+        if self.shared.far.is_some() {
+            return self.carry(runtime, flight, task::look(landing, load), waits);
+        }
+        let task = runtime.spawn(task::load(landing, load));
+        if self.is_tied() {
             flight.tie(Tether::new(task.abort_handle()));
         }
     }
 
-    /// The landing of a flight that this call leads; none, and its end, if the cache was closed.
-    pub(super) fn landing(&self, flight: &Arc<Flight<V>>, key: K) -> Option<Landing<K, V, S>> {
-        let (shared, terms) = (Arc::clone(&self.shared), Arc::clone(&self.terms));
-        let landing = Landing::begin(shared, key, Arc::clone(flight), terms);
-        if landing.is_none() {
-            flight.finish(Outcome::Closed);
-            self.shared.near.abandon(&self.key, flight, None);
+    /// Does the work of `flight` by itself if it waits, and has it done by a task as soon as that is called
+    /// for. A runtime that was chosen does all of it: its connections and timers are there.
+    fn carry(
+        &self,
+        runtime: &Handle,
+        flight: &Flight<V>,
+        work: impl Future<Output = ()> + Send + 'static,
+        waits: bool,
+    ) {
+        flight.carry(Errand::new(runtime.clone(), self.is_tied(), work));
+        if !waits || self.shared.settings.runtime.is_some() {
+            flight.launch();
         }
-        landing
+    }
+
+    fn is_tied(&self) -> bool {
+        self.shared.settings.cancel == CancelPolicy::WhenAbandoned
+    }
+
+    /// The landing of a flight that this call leads.
+    pub(super) fn landing(&self, flight: &Arc<Flight<V>>, key: K) -> Landing<K, V, S> {
+        let (shared, terms) = (Arc::clone(&self.shared), Arc::clone(&self.terms));
+        Landing::new(shared, key, Arc::clone(flight), terms)
     }
 
     pub(super) async fn wait(&self, seat: Seat<'_, K, V, S>, patience: &mut Patience) -> Waited<V> {
-        let Patience { hard, soft } = patience;
+        let Patience {
+            runtime,
+            hard,
+            soft,
+        } = patience;
+        let time = &self.shared.settings.time;
         let mut may_settle = self.has_fallback();
+        let is_looking = || seat.flight.is_with_leader();
         loop {
             tokio::select! {
                 biased;
@@ -267,8 +297,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
                     seat.keep();
                     return Waited::Landed(outcome);
                 }
-                () = hard.reached() => return Waited::Impatient,
-                () = soft.reached(), if may_settle => {
+                () = hard.reached(time, runtime, is_looking) => return Waited::Impatient,
+                () = soft.reached(time, runtime, is_looking), if may_settle => {
                     may_settle = false;
                     if let Some(stale) = self.fallback() {
                         return Waited::Content(stale);

@@ -1,5 +1,6 @@
 use super::call::Call;
 use super::produce::loaded_arrival;
+use super::task::Landing;
 use crate::bounds::{Key, Value};
 use crate::flight::Outcome;
 use crate::near::Boarding;
@@ -47,9 +48,9 @@ pub fn try_compute<K: Key, V: Value, S: LocalStore<K, V>, E>(
     let landing = match call.board(false) {
         Boarding::Hit(entry) => return Ok(entry.into_value()),
         Boarding::Joins(..) | Boarding::Rests => None,
-        Boarding::Leads(flight, key) => call.landing(&flight, key),
+        Boarding::Leads(flight, key) => Some(call.landing(&flight, key)),
     };
-    let Some(landing) = landing else {
+    let Some(landing) = landing.and_then(Landing::departed) else {
         return compute();
     };
     shared.counters.loads.increment();

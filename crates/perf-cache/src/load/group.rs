@@ -1,6 +1,6 @@
 //! The task of a batch: one look into the far tier and one load for all its flights.
 
-use super::produce::{Arrival, Held, far_arrival, loaded_arrival, looks};
+use super::produce::{Arrival, Held, Waiting, far_arrival, loaded_arrival, looks};
 use super::task::Landing;
 use crate::bounds::{Key, Value};
 use crate::far::{Far, Sight, Wish};
@@ -65,7 +65,7 @@ struct Member<K: Key, V: Value, S: LocalStore<K, V>> {
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
     fn of(landings: Vec<Landing<K, V, S>>) -> Option<Self> {
-        let shared = Arc::clone(&landings.first()?.shared);
+        let shared = Arc::clone(&landings.first()?.departure.shared);
         let members = landings.into_iter().map(|landing| Member {
             landing,
             replacing: None,
@@ -85,16 +85,16 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
         if let Some(far) = &shared.far {
             let time = &shared.settings.time;
             let deadline = time.now().saturating_add(far.wait());
-            let mut pauses = looks();
+            let mut waiting = Waiting::new(looks());
             let mut is_late = false;
             while self.look(far, is_late).await
                 && let Some(held) = self.lease(far).await
             {
                 self.load_granted(far, held, load).await;
-                if self.members.is_empty() || is_late {
+                let Some(next) = self.members.first().filter(|_| !is_late) else {
                     break;
-                }
-                time.sleep(pauses.next().unwrap_or_default()).await;
+                };
+                waiting.pause(far, time, &next.landing.terms.name).await;
                 is_late = time.now() >= deadline;
             }
         }

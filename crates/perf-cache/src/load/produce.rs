@@ -45,8 +45,9 @@ pub(super) fn looks() -> impl Iterator<Item = Duration> + Send {
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end.
-struct Waiting<P> {
+/// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end. A
+/// batch listens for one key at a time: those that another batch loads all end together.
+pub(super) struct Waiting<P> {
     pauses: P,
     looked: u32,
     watch: Option<Watch>,
@@ -56,7 +57,7 @@ struct Waiting<P> {
 const SHORT: u32 = 3;
 
 impl<P: Iterator<Item = Duration>> Waiting<P> {
-    const fn new(pauses: P) -> Self {
+    pub(super) const fn new(pauses: P) -> Self {
         Self {
             pauses,
             looked: 0,
@@ -65,7 +66,7 @@ impl<P: Iterator<Item = Duration>> Waiting<P> {
     }
 
     /// Waits until it is time for another look.
-    async fn pause<K, V>(&mut self, far: &Far<K, V>, time: &Time, name: &str) {
+    pub(super) async fn pause<K, V>(&mut self, far: &Far<K, V>, time: &Time, name: &str) {
         self.looked += 1;
         if self.looked >= SHORT && self.watch.is_none() {
             self.watch = far.watch(name).await;
@@ -98,17 +99,20 @@ pub(super) struct Production<'a, K, V, S> {
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
-    /// What the far tier holds, if there is one and it holds something.
-    pub(super) async fn fetch(&self) -> Option<Arrival<V>> {
-        let far = self.shared.far.as_ref()?;
-        match self.look(far).await {
-            Sight::Value(found) => Some(far_arrival(found)),
-            Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
+    /// What the far tier holds.
+    pub(super) async fn look(&self) -> Sight<V> {
+        match &self.shared.far {
+            Some(far) => self.look_into(far).await,
+            None => Sight::Down,
         }
     }
 
-    /// What the far tier holds, or what `load` returns.
-    pub(super) async fn load<F, Fut, E>(&self, load: F) -> Result<Arrival<V>, E>
+    /// What `load` returns, or what the far tier holds after the first `sight`.
+    pub(super) async fn load<F, Fut, E>(
+        &self,
+        mut sight: Sight<V>,
+        load: F,
+    ) -> Result<Arrival<V>, E>
     where
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<V, E>> + Send,
@@ -121,7 +125,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let deadline = time.now().saturating_add(far.wait());
         let mut waiting = Waiting::new(looks());
         loop {
-            let replacing = match self.look(far).await {
+            let replacing = match sight {
                 Sight::Value(found) => return Ok(far_arrival(found)),
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
@@ -137,11 +141,12 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
                 }
             }
             waiting.pause(far, time, &self.terms.name).await;
+            sight = self.look_into(far).await;
         }
         Ok(self.arrival(self.run(load).await?))
     }
 
-    async fn look(&self, far: &Far<K, V>) -> Sight<V> {
+    async fn look_into(&self, far: &Far<K, V>) -> Sight<V> {
         let Terms { name, tags, .. } = self.terms;
         let mut sights = far.look(std::slice::from_ref(name), tags).await;
         sights.pop().unwrap_or(Sight::Down)

@@ -29,12 +29,15 @@ impl<'a, K: Key, V: Value, S: LocalStore<K, V>> Seat<'a, K, V, S> {
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Seat<'_, K, V, S> {
     fn drop(&mut self) {
-        let shared = &self.call.shared;
-        if self.kept || shared.settings.cancel == CancelPolicy::Detach {
+        if self.kept {
             return;
         }
-        if shared.near.leave(&self.call.key, self.flight) {
+        let shared = &self.call.shared;
+        let is_tied = shared.settings.cancel == CancelPolicy::WhenAbandoned;
+        if is_tied && shared.near.leave(&self.call.key, self.flight) {
             self.flight.let_go();
+        } else {
+            self.flight.launch();
         }
     }
 }

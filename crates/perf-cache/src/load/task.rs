@@ -1,7 +1,8 @@
-use super::produce::{Arrival, Production};
+use super::produce::{Arrival, Production, far_arrival};
 use crate::Entry;
 use crate::bounds::{Key, Value};
 use crate::expiry::Tick;
+use crate::far::Sight;
 use crate::flight::{Flight, Landed, Outcome, Rest};
 use crate::near::Publication;
 use crate::shared::Shared;
@@ -20,7 +21,27 @@ pub(super) struct Terms {
     pub(super) rest: Duration,
 }
 
-/// Looks for the value, loads it if it is nowhere, within the cache's limits, and ends the flight.
+/// Looks for the value in the far tier, loads it as a task if it is not there, and ends the flight.
+pub(super) async fn look<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
+where
+    K: Key,
+    V: Value,
+    S: LocalStore<K, V>,
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<V, E>> + Send,
+    E: Send + Sync + 'static,
+{
+    match landing.production().look().await {
+        Sight::Value(found) => landing.publish(far_arrival(found)),
+        sight => {
+            landing.departure.flight.becomes_task().await;
+            // Boxed, so that who finds the value does not carry a load.
+            Box::pin(load_from(sight, landing, load)).await;
+        }
+    }
+}
+
+/// Loads the value, where there is no far tier, and ends the flight.
 pub(super) async fn load<K, V, S, F, Fut, E>(landing: Landing<K, V, S>, load: F)
 where
     K: Key,
@@ -30,12 +51,28 @@ where
     Fut: Future<Output = Result<V, E>> + Send,
     E: Send + Sync + 'static,
 {
-    let settings = &landing.shared.settings;
+    load_from(Sight::Down, landing, load).await;
+}
+
+/// Loads the value that was not seen, within the cache's limits, and ends the flight.
+async fn load_from<K, V, S, F, Fut, E>(sight: Sight<V>, mut landing: Landing<K, V, S>, load: F)
+where
+    K: Key,
+    V: Value,
+    S: LocalStore<K, V>,
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<V, E>> + Send,
+    E: Send + Sync + 'static,
+{
+    if !landing.departs() {
+        return;
+    }
+    let settings = &landing.departure.shared.settings;
     let limit = settings.time.sleep(settings.load_timeout);
     let production = landing.production();
     let result = tokio::select! {
         biased;
-        result = production.load(load) => Some(result),
+        result = production.load(sight, load) => Some(result),
         () = limit => None,
     };
     match result {
@@ -47,89 +84,114 @@ where
 
 /// Looks for the value in the far tier and ends the flight.
 pub(super) async fn fetch<K: Key, V: Value, S: LocalStore<K, V>>(landing: Landing<K, V, S>) {
-    let arrival = landing.production().fetch().await;
-    match arrival {
-        Some(arrival) => landing.publish(arrival),
-        None => landing.end(Outcome::Absent),
+    match landing.production().look().await {
+        Sight::Value(found) => landing.publish(far_arrival(found)),
+        _ => landing.end(Outcome::Absent),
     }
 }
 
 /// Ends its flight exactly once, by the latest when it is dropped.
 pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
-    pub(super) shared: Arc<Shared<K, V, S>>,
     pub(super) key: K,
-    flight: Arc<Flight<V>>,
     pub(super) terms: Arc<Terms>,
     landed: bool,
-    _departure: Departure<K, V, S>,
+    pub(super) departure: Departure<K, V, S>,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
-    /// `None` if the cache is closed.
-    pub(super) fn begin(
+    pub(super) fn new(
         shared: Arc<Shared<K, V, S>>,
         key: K,
         flight: Arc<Flight<V>>,
         terms: Arc<Terms>,
-    ) -> Option<Self> {
-        shared.begin_load().then(|| Self {
-            _departure: Departure {
-                shared: Arc::clone(&shared),
-                flight: Arc::clone(&flight),
+    ) -> Self {
+        Self {
+            departure: Departure {
+                shared,
+                flight,
+                is_counted: false,
             },
-            shared,
             key,
-            flight,
             terms,
             landed: false,
-        })
+        }
+    }
+
+    /// Counts it among the loads that run, for which a cache that closes waits. `false`, and its end, if the
+    /// cache is closed.
+    pub(super) fn departs(&mut self) -> bool {
+        let departure = &mut self.departure;
+        departure.is_counted = departure.is_counted || departure.shared.begin_load();
+        if !self.departure.is_counted {
+            self.finish(Outcome::Closed);
+        }
+        self.departure.is_counted
+    }
+
+    /// As [`departs`](Self::departs): itself, or nothing.
+    pub(super) fn departed(mut self) -> Option<Self> {
+        self.departs().then_some(self)
     }
 
     pub(super) fn production(&self) -> Production<'_, K, V, S> {
         Production {
-            shared: &self.shared,
+            shared: &self.departure.shared,
             key: &self.key,
             terms: &self.terms,
         }
     }
 
     pub(super) fn publish(mut self, arrival: Arrival<V>) {
+        if !self.departs() {
+            return;
+        }
         let slots = self.keep(&arrival);
         self.landed = true;
-        self.flight.finish(Outcome::Landed(Landed {
+        self.departure.flight.finish(Outcome::Landed(Landed {
             value: arrival.value,
             source: arrival.source,
             slots,
         }));
-        self.flight.let_go();
+        self.departure.flight.let_go();
     }
 
     /// Keeps the value near if nothing forbids it. Returns the slots of its tags.
     fn keep(&self, arrival: &Arrival<V>) -> Slots {
-        let near = &self.shared.near;
-        let known = Ok(self.flight.slots);
+        let near = &self.departure.shared.near;
+        let known = Ok(self.departure.flight.slots);
         let tags = arrival.tags.as_deref();
-        let Ok(slots) = tags.map_or(known, |tags| self.shared.slotting.slots(tags)) else {
+        let Ok(slots) = tags.map_or(known, |tags| self.departure.shared.slotting.slots(tags))
+        else {
             // Written by a process whose entries carry more tags than ours can.
-            near.abandon(&self.key, &self.flight, None);
-            return self.flight.slots;
+            near.abandon(&self.key, &self.departure.flight, None);
+            return self.departure.flight.slots;
         };
         let Some(expiry) = self
+            .departure
             .shared
             .near_expiry(arrival.ttl)
             .filter(|_| !arrival.is_overtaken)
         else {
             if arrival.is_overtaken {
-                self.shared.counters.refused_publications.increment();
+                self.departure
+                    .shared
+                    .counters
+                    .refused_publications
+                    .increment();
             }
-            near.abandon(&self.key, &self.flight, None);
+            near.abandon(&self.key, &self.departure.flight, None);
             return slots;
         };
-        let born = self.flight.stamp.born();
+        let born = self.departure.flight.stamp.born();
         let entry = Entry::new(arrival.value.clone(), born, expiry, slots);
-        match near.publish(&self.key, &self.flight, entry, arrival.version) {
-            Publication::Kept(displaced) => self.shared.count_displaced(&displaced),
-            Publication::Refused => self.shared.counters.refused_publications.increment(),
+        match near.publish(&self.key, &self.departure.flight, entry, arrival.version) {
+            Publication::Kept(displaced) => self.departure.shared.count_displaced(&displaced),
+            Publication::Refused => self
+                .departure
+                .shared
+                .counters
+                .refused_publications
+                .increment(),
         }
         slots
     }
@@ -139,7 +201,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
     }
 
     fn finish(&mut self, outcome: Outcome<V>) {
-        let counters = &self.shared.counters;
+        let counters = &self.departure.shared.counters;
         match outcome {
             Outcome::Landed(_) | Outcome::Absent | Outcome::Closed => {}
             Outcome::Failed(_) => counters.load_failures.increment(),
@@ -149,14 +211,19 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         }
         self.landed = true;
         // First out of the register, so that no caller joins a flight that has ended.
-        let rest = self.rest().filter(|_| !matches!(outcome, Outcome::Absent));
-        self.shared.near.abandon(&self.key, &self.flight, rest);
-        self.flight.finish(outcome);
-        self.flight.let_go();
+        let rest = self
+            .rest()
+            .filter(|_| !matches!(outcome, Outcome::Absent | Outcome::Closed));
+        self.departure
+            .shared
+            .near
+            .abandon(&self.key, &self.departure.flight, rest);
+        self.departure.flight.finish(outcome);
+        self.departure.flight.let_go();
     }
 
     fn rest(&self) -> Option<Rest> {
-        let now = self.shared.settings.time.now();
+        let now = self.departure.shared.settings.time.now();
         (!self.terms.rest.is_zero()).then(|| Rest {
             now: Tick::of(now),
             until: Tick::of(now.saturating_add(self.terms.rest)),
@@ -178,9 +245,10 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Landing<K, V, S> {
 
 /// Counts a load as running and ends its flight even where the landing itself panics, in code of the
 /// key's or the clock's.
-struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
-    shared: Arc<Shared<K, V, S>>,
+pub(super) struct Departure<K: Key, V: Value, S: LocalStore<K, V>> {
+    pub(super) shared: Arc<Shared<K, V, S>>,
     flight: Arc<Flight<V>>,
+    is_counted: bool,
 }
 
 impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
@@ -188,6 +256,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Drop for Departure<K, V, S> {
         if !self.flight.has_landed() {
             self.flight.finish(Outcome::Panicked);
         }
-        self.shared.end_load();
+        if self.is_counted {
+            self.shared.end_load();
+        }
     }
 }

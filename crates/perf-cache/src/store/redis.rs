@@ -23,6 +23,8 @@ use std::time::Duration;
 /// A lease and its tags' generations are one pipeline. Generations live for eight
 /// days from their last renewal; a value whose tag has none any more is a miss.
 ///
+/// An answer takes no longer than 500 ms, whatever [`FarTier::timeout`](crate::FarTier::timeout) allows.
+///
 /// Give Redis a memory limit and an eviction policy: the cache survives the loss of any key.
 #[derive(Clone)]
 pub struct RedisStore<C = ConnectionManager> {
@@ -337,12 +339,14 @@ pub(super) fn read_command(keys: &[String], tags: &[String]) -> Option<Cmd> {
 }
 
 /// What the answer to [`read_command`] says, of which the first `keys` are values.
-pub(super) fn reading(mut values: Vec<Option<Vec<u8>>>, keys: usize) -> Reading {
-    let replies = values.split_off(keys.min(values.len()));
-    let generations = replies.iter().map(|reply| generation(reply.as_deref()));
+pub(super) fn reading(replies: Vec<Value>, keys: usize) -> Reading {
+    let mut replies = replies.into_iter().map(|reply| match reply {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    });
     Reading {
-        generations: generations.collect(),
-        values,
+        values: replies.by_ref().take(keys).collect(),
+        generations: replies.map(|reply| generation(reply.as_deref())).collect(),
     }
 }
 

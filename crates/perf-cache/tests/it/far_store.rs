@@ -29,6 +29,14 @@ async fn redis_keeps_the_contract() -> anyhow::Result<()> {
     Ok(conformance::remote_store(&store, &server.key_prefix()).await?)
 }
 
+/// The newer protocol answers in other forms, and has pushes among the answers.
+#[tokio::test]
+async fn redis_keeps_the_contract_by_the_newer_protocol() -> anyhow::Result<()> {
+    let server = RedisServer::shared()?;
+    let store = RedisStore::new(&format!("{}?protocol=resp3", server.url()))?;
+    Ok(conformance::remote_store(&store, &server.key_prefix()).await?)
+}
+
 async fn postgres() -> anyhow::Result<PostgresStore> {
     let store = PostgresStore::new(&PostgresServer::shared()?.database()?.url())?;
     store.create_table().await?;

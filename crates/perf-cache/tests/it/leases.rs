@@ -117,9 +117,34 @@ async fn listeners(channel: &str) -> anyhow::Result<u64> {
     Ok(listeners)
 }
 
-/// The waiting node's clock stands still, so no look of its own can find the value.
 #[tokio::test]
 async fn who_waits_for_another_process_is_woken_by_word_of_its_end() -> anyhow::Result<()> {
+    is_woken(|cache, key| async move { Ok(cache.get_or_load(key, load("quick")).await?) }).await
+}
+
+/// It loads a key of its own meanwhile.
+#[tokio::test]
+async fn a_batch_that_waits_for_another_process_is_woken_by_word_of_its_end() -> anyhow::Result<()>
+{
+    let quick = async |keys: Vec<u64>| {
+        let quick = keys.into_iter().map(|key| (key, "quick".to_owned()));
+        Sure::Ok(quick.collect())
+    };
+    is_woken(move |cache, key| async move {
+        let mut found = cache.get_or_load_many([key + 100, key], quick).await.values;
+        assert_eq!(found[&(key + 100)], "quick");
+        found
+            .remove(&key)
+            .ok_or_else(|| anyhow::anyhow!("no {key}"))
+    })
+    .await
+}
+
+/// The waiting node's clock stands still, so no look of its own can find the value.
+async fn is_woken<F>(wait: impl Fn(Users, u64) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<String>> + Send + 'static,
+{
     let (store, name) = redis()?;
     let clock = ManualClock::new();
     let one = node(&name, store)?;
@@ -143,7 +168,7 @@ async fn who_waits_for_another_process_is_woken_by_word_of_its_end() -> anyhow::
         has_begun.await?;
         let waiting = tokio::spawn({
             let other = other.clone();
-            async move { other.get_or_load(round, load("quick")).await }
+            wait(other, round)
         });
         // Its first looks; then it listens, and looks no more.
         while listeners(&format!("{name}:v:{round}")).await? == 0 {

@@ -16,6 +16,7 @@ mod history;
 mod http;
 mod inspect;
 mod leases;
+mod looks;
 mod lossy;
 mod macros;
 mod near_hit;

@@ -1,5 +1,6 @@
 use crate::Sure;
-use perf_cache::{Cache, CacheBuilder, CacheError, EntryPolicy, LoadError};
+use perf_cache::store::MemoryStore;
+use perf_cache::{Cache, CacheBuilder, CacheError, EntryPolicy, FarTier, LoadError};
 use std::time::Duration;
 
 fn builder() -> CacheBuilder<u64, u64> {
@@ -9,6 +10,7 @@ fn builder() -> CacheBuilder<u64, u64> {
 #[test]
 fn a_setting_without_meaning_is_an_error_that_names_it() {
     let zero = Duration::ZERO;
+    let tier = || FarTier::new(MemoryStore::new());
     let cases = [
         (Cache::builder(""), "builder"),
         (builder().max_entries(0), "max_entries"),
@@ -19,6 +21,9 @@ fn a_setting_without_meaning_is_an_error_that_names_it() {
         (builder().jitter(f64::NAN), "jitter"),
         (builder().load_timeout(zero), "load_timeout"),
         (builder().wait_timeout(zero), "wait_timeout"),
+        (builder().far(tier().timeout(zero)), "timeout"),
+        (builder().far(tier().lease(zero)), "lease"),
+        (builder().event("moved", ["a", ""]), "event"),
     ];
     for (builder, name) in cases {
         match builder.build() {
@@ -28,6 +33,27 @@ fn a_setting_without_meaning_is_an_error_that_names_it() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_tag_without_a_name_is_refused_and_invalidates_nothing() -> anyhow::Result<()> {
+    let store = MemoryStore::new();
+    let node = || builder().far(FarTier::new(store.clone())).build();
+    let (one, other) = (node()?, node()?);
+    one.insert(1, 1).await?;
+    let is_refused =
+        |error: &CacheError| matches!(error, CacheError::Setting { setting: "tag", .. });
+    let nameless = EntryPolicy::new().tag("");
+    let refused = [
+        one.insert_with(2, 2, nameless).await,
+        one.invalidate_tag("").await,
+        one.invalidate_tags(["a", ""]).await,
+    ];
+    for refused in refused {
+        assert!(refused.as_ref().is_err_and(is_refused), "{refused:?}");
+    }
+    assert_eq!(other.get(&1).await, Some(1));
+    Ok(())
 }
 
 #[tokio::test]
