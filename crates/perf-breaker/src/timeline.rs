@@ -25,8 +25,17 @@ impl<K: Clock> Timeline<K> {
 impl<K: Clock + ?Sized> Timeline<K> {
     #[inline]
     pub(crate) fn now(&self) -> Moment {
-        let nanos = self.clock.now().as_nanos();
-        Moment::from_nanos(nanos.saturating_sub(self.origin.as_nanos()))
+        self.since_begin(self.clock.now())
+    }
+
+    /// As [`Clock::recent`].
+    pub(crate) fn recent(&self) -> Moment {
+        self.since_begin(self.clock.recent())
+    }
+
+    #[inline]
+    fn since_begin(&self, moment: Moment) -> Moment {
+        Moment::from_nanos(moment.as_nanos().saturating_sub(self.origin.as_nanos()))
     }
 
     pub(crate) fn sleep_until(&self, deadline: Moment) -> Sleep {

@@ -4,21 +4,18 @@ mod run;
 
 use crate::backend::{Backend, Target, driver_error};
 use crate::chunk::{ByteLimit, Input, Limit, Rows, Streamed};
+use crate::course::{Course, course_setters};
 use crate::error::{BoxError, BulkError};
 use crate::policy::{Atomicity, Strategy};
-use crate::progress::{Meter, Observer, Progress};
 use crate::report::BulkReport;
-use crate::retry;
 use crate::row::BulkRow;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt as _;
-use perf_core::{Backoff, Clock, SystemClock};
 use run::Run;
 use sqlx::Acquire;
 use std::fmt;
 use std::ops::DerefMut;
-use std::sync::Arc;
 
 /// Inserts many rows into one table by the database's fastest way.
 ///
@@ -63,9 +60,7 @@ pub struct BulkInsert<'p> {
     chunk_bytes: Option<usize>,
     strategy: Strategy,
     id: Option<String>,
-    retry: Backoff,
-    observer: Option<Observer<'p>>,
-    clock: Arc<dyn Clock>,
+    course: Course<'p>,
 }
 
 impl<'p> BulkInsert<'p> {
@@ -84,9 +79,7 @@ impl<'p> BulkInsert<'p> {
             chunk_bytes: None,
             strategy: Strategy::default(),
             id: None,
-            retry: retry::DEFAULT,
-            observer: None,
-            clock: Arc::new(SystemClock),
+            course: Course::default(),
         }
     }
 
@@ -119,18 +112,6 @@ impl<'p> BulkInsert<'p> {
     #[must_use]
     pub const fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = Some(bytes);
-        self
-    }
-
-    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
-    /// times, after up to 50 ms, 100 ms and 200 ms.
-    ///
-    /// A chunk is repeated, and under [`Atomicity::All`] the whole insert as long as it is one chunk. Never
-    /// repeated are a COMMIT of unknown outcome, a lost connection, and anything inside a transaction of
-    /// the caller's.
-    #[must_use]
-    pub const fn retry(mut self, backoff: Backoff) -> Self {
-        self.retry = backoff;
         self
     }
 
@@ -179,19 +160,7 @@ impl<'p> BulkInsert<'p> {
         self
     }
 
-    /// Calls `observer` as the insert advances: several times a chunk, and once at its end.
-    #[must_use]
-    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// The clock that elapsed time and rates are read from; default [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    course_setters!();
 
     /// Inserts `rows` and says what became of them.
     ///
@@ -363,7 +332,7 @@ impl<'p> BulkInsert<'p> {
     }
 
     async fn run<'c, B, A, N>(
-        self,
+        mut self,
         connection: A,
         mut input: N,
     ) -> Result<BulkReport<N::Row>, BulkError>
@@ -375,8 +344,7 @@ impl<'p> BulkInsert<'p> {
         if self.chunk_rows == 0 {
             return Err(BulkError::Config("a chunk needs at least one row"));
         }
-        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer);
-        meter.expect(input.exact_len());
+        let (meter, retry) = self.course.start(input.exact_len());
         let chunk = input.next_chunk().await;
         let columns = chunk.first().map(|first| owned(first.columns()));
         let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
@@ -389,8 +357,7 @@ impl<'p> BulkInsert<'p> {
             id: self.id.as_deref(),
             best_effort: self.atomicity == Atomicity::BestEffort,
             max_refused: self.max_refused,
-            retry: self.retry,
-            clock: self.clock,
+            retry,
             meter,
             ids: Vec::new(),
             settled: 0,

@@ -14,6 +14,8 @@ mod backend;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod chunk;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod course;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod insert;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod lookup;

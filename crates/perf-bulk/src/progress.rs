@@ -79,20 +79,20 @@ pub struct Meter<'p> {
 }
 
 impl<'p> Meter<'p> {
-    pub(crate) fn start(clock: Arc<dyn Clock>, observer: Option<Observer<'p>>) -> Self {
+    /// Begins to count, out of `total` rows.
+    pub(crate) fn start(
+        clock: Arc<dyn Clock>,
+        observer: Option<Observer<'p>>,
+        total: Option<u64>,
+    ) -> Self {
         Self {
             observer,
             start: clock.now(),
             clock,
             rows: 0,
             bytes: 0,
-            total: None,
+            total,
         }
-    }
-
-    /// Sets how many rows there are in total.
-    pub(crate) const fn expect(&mut self, total: Option<u64>) {
-        self.total = total;
     }
 
     /// Adds what was sent since the last call.

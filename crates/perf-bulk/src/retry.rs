@@ -8,11 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Three more attempts, within about four seconds.
-pub(crate) const DEFAULT: Backoff = Backoff::exponential(Duration::from_millis(50))
-    .with_cap(Duration::from_secs(2))
-    .with_max_attempts(4);
-
 /// What is done in one transaction, and undone with it.
 pub(crate) trait Work<B: Backend>: Send {
     /// What it comes to.
@@ -31,9 +26,9 @@ pub(crate) async fn transact<B: Backend, W: Work<B>>(
     connection: &mut B::Connection,
     mut work: W,
     meter: &mut Meter<'_>,
-    (backoff, clock): (&Backoff, &Arc<dyn Clock>),
+    retry: &Retry,
 ) -> Result<W::Output, BulkError> {
-    let mut retries = Retries::new(backoff, clock, B::depth(connection) > 0);
+    let mut retries = retry.begin(B::depth(connection) > 0);
     loop {
         let before = meter.position();
         match attempt(connection, &mut work, meter).await {
@@ -55,23 +50,31 @@ async fn attempt<B: Backend, W: Work<B>>(
     Ok(done)
 }
 
+/// When to try again.
+pub(crate) struct Retry {
+    pub(crate) backoff: Backoff,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Retry {
+    /// The attempts of one unit of work; none where the transaction is the caller's own, who alone can repeat it.
+    pub(crate) fn begin(&self, nested: bool) -> Retries {
+        Retries {
+            delays: Box::new(self.backoff.delays(fastrand::Rng::new())),
+            clock: Arc::clone(&self.clock),
+            nested,
+        }
+    }
+}
+
 /// The attempts that one unit of work has left.
 pub(crate) struct Retries {
     delays: Box<dyn Iterator<Item = Duration> + Send>,
     clock: Arc<dyn Clock>,
-    /// Whether the transaction is the caller's own, which only the caller can repeat.
     nested: bool,
 }
 
 impl Retries {
-    pub(crate) fn new(backoff: &Backoff, clock: &Arc<dyn Clock>, nested: bool) -> Self {
-        Self {
-            delays: Box::new(backoff.delays(fastrand::Rng::new())),
-            clock: Arc::clone(clock),
-            nested,
-        }
-    }
-
     /// Whether to try again, after the wait that is due.
     pub(crate) async fn again(&mut self, error: &BulkError) -> bool {
         if self.nested || !is_answered(error) || !error.is_transient() {

@@ -1,20 +1,19 @@
 //! Many rows into one table, where some may exist.
 
 use crate::backend::{Backend, Conflict, Scope, Target, driver_error, index_in};
+use crate::course::{Course, course_setters};
 use crate::error::BulkError;
 use crate::policy::{DuplicateKeys, Strategy};
-use crate::progress::{Meter, Observer, Progress};
+use crate::progress::Meter;
 use crate::report::{UpsertReport, Upserted};
-use crate::retry::{self, Work, transact};
+use crate::retry::{Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::DerefMut;
-use std::sync::Arc;
 
 /// Inserts rows whose key is new and updates those whose key exists, all in one transaction.
 ///
@@ -57,9 +56,7 @@ pub struct BulkUpsert<'p> {
     update: Update,
     duplicates: DuplicateKeys,
     strategy: Strategy,
-    retry: Backoff,
-    observer: Option<Observer<'p>>,
-    clock: Arc<dyn Clock>,
+    course: Course<'p>,
 }
 
 enum Update {
@@ -76,9 +73,7 @@ impl<'p> BulkUpsert<'p> {
             update: Update::AllOthers,
             duplicates: DuplicateKeys::default(),
             strategy: Strategy::default(),
-            retry: retry::DEFAULT,
-            observer: None,
-            clock: Arc::new(SystemClock),
+            course: Course::default(),
         }
     }
 
@@ -117,27 +112,7 @@ impl<'p> BulkUpsert<'p> {
         self
     }
 
-    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
-    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
-    #[must_use]
-    pub const fn retry(mut self, backoff: Backoff) -> Self {
-        self.retry = backoff;
-        self
-    }
-
-    /// Calls `observer` as the upsert advances.
-    #[must_use]
-    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// The clock that elapsed time and rates are read from; default [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    course_setters!();
 
     /// Writes `rows` and says for each, in order, what became of it.
     ///
@@ -188,8 +163,7 @@ impl<'p> BulkUpsert<'p> {
         };
         let chosen = choose::<B, R>(rows, &target, &conflict.key, self.duplicates)?;
         let mut outcomes = vec![Upserted::Superseded; rows.len()];
-        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer.take());
-        meter.expect(u64::try_from(chosen.len()).ok());
+        let (mut meter, retry) = self.course.start(u64::try_from(chosen.len()).ok());
         if !chosen.is_empty() {
             let sent: Vec<&R> = chosen.iter().map(|index| &rows[*index]).collect();
             let mut connection = connection.acquire().await.map_err(driver_error)?;
@@ -198,8 +172,7 @@ impl<'p> BulkUpsert<'p> {
                 conflict: &conflict,
                 rows: &sent,
             };
-            let retry = (&self.retry, &self.clock);
-            let written = transact(connection.deref_mut(), work, &mut meter, retry)
+            let written = transact(connection.deref_mut(), work, &mut meter, &retry)
                 .await
                 .map_err(|error| error.map_row(|row| index_in(&chosen, row)))?;
             for (index, outcome) in chosen.into_iter().zip(written) {

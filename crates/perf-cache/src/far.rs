@@ -18,6 +18,7 @@
 mod administer;
 mod ask;
 mod config;
+mod known;
 mod protocol;
 mod standing;
 

@@ -14,11 +14,12 @@ use perf_core::{Health, Inspect, Sample};
 use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// What all handles of one cache share.
 pub(crate) struct Shared<K, V, S> {
@@ -32,10 +33,14 @@ pub(crate) struct Shared<K, V, S> {
     pub(crate) counters: Counters,
     /// What a load takes, in nanoseconds: a moving average.
     load_cost: AtomicU64,
-    /// How many loads run, overtaken ones included.
-    running: watch::Sender<u64>,
-    closed: AtomicBool,
+    /// How many loads run, overtaken ones included; above them, whether the cache is closed.
+    running: AtomicU64,
+    /// Told when the last load of a closed cache has ended.
+    landed: Notify,
 }
+
+/// The bit of `running` that says so.
+const CLOSED: u64 = 1 << 63;
 
 /// What the builder decided.
 pub(crate) struct Settings<K, V> {
@@ -73,8 +78,8 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             crew: Mutex::default(),
             counters: Counters::new(),
             load_cost: AtomicU64::new(0),
-            running: watch::Sender::new(0),
-            closed: AtomicBool::new(false),
+            running: AtomicU64::new(0),
+            landed: Notify::new(),
         }
     }
 
@@ -96,7 +101,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
     }
 
     pub(crate) fn ensure_open(&self) -> Result<(), CacheError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.running.load(Ordering::Acquire) & CLOSED != 0 {
             return Err(CacheError::Closed);
         }
         Ok(())
@@ -104,27 +109,34 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
 
     /// Counts a load that is about to start, unless the cache is closed.
     ///
-    /// The count's lock decides: either `close` sees this load and waits for it, or this load sees that
-    /// the cache is closed.
+    /// One word decides: either `close` sees this load and waits for it, or this load sees that the cache is
+    /// closed.
     pub(crate) fn begin_load(&self) -> bool {
-        self.running.send_if_modified(|running| {
-            let is_open = self.ensure_open().is_ok();
-            *running += u64::from(is_open);
-            is_open
-        })
+        let one_more = |running: u64| (running & CLOSED == 0).then_some(running + 1);
+        let counted = self
+            .running
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        counted.is_ok()
     }
 
     /// One load less.
     pub(crate) fn end_load(&self) {
-        self.running.send_modify(|running| *running -= 1);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == CLOSED + 1 {
+            self.landed.notify_waiters();
+        }
     }
 
     /// Refuses new work and waits for the loads that run.
     pub(crate) async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        let mut running = self.running.subscribe();
-        // The sender lives as long as `self`, so the wait ends with the loads and never with an error.
-        drop(running.wait_for(|&running| running == 0).await);
+        self.running.fetch_or(CLOSED, Ordering::AcqRel);
+        loop {
+            let landed = pin!(self.landed.notified());
+            // Made before the look: a load that ends between the two is not missed.
+            if self.running.load(Ordering::Acquire) == CLOSED {
+                break;
+            }
+            landed.await;
+        }
         if let Some(coherent) = &self.coherent {
             coherent.close().await;
         }
@@ -243,7 +255,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Shared<K, V, S> {
             far_misses: far(|far| &far.misses),
             far_failures: far(|far| &far.failures),
             far_undecodable: far(|far| &far.undecodable),
-            loads_in_progress: *self.running.borrow(),
+            loads_in_progress: self.running.load(Ordering::Relaxed) & !CLOSED,
             entries: self.near.store().len(),
             weight: self.near.store().weight(),
             ..self.counters.snapshot()

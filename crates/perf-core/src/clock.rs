@@ -37,6 +37,14 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The monotonic time now. It never decreases.
     fn now(&self) -> Moment;
 
+    /// A reading that never leads [`now`](Self::now) and may lag some milliseconds behind it, if the clock
+    /// has one that costs less; else `now` itself.
+    ///
+    /// It answers whether something is far off yet. Who is told "no longer" asks `now`.
+    fn recent(&self) -> Moment {
+        self.now()
+    }
+
     /// The wall-clock time now, for what leaves the process. It may jump.
     fn wall(&self) -> SystemTime;
 

@@ -113,3 +113,50 @@ macro_rules! controls {
     };
 }
 use controls;
+
+/// What a server of databases offers that runs no differently on the other engine.
+macro_rules! databases {
+    ($server:ident, $maintenance:literal) => {
+        impl $server {
+            /// The server of this test process, started on first use.
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As [`", stringify!($server), "::start`].")]
+            pub fn shared() -> Result<&'static Self, crate::Error> {
+                static SHARED: crate::server::shared::Shared<$server> =
+                    crate::server::shared::Shared::new();
+                SHARED.start_once(Self::start)
+            }
+
+            #[doc = concat!("As [`", stringify!($server), "::start`], waiting for the disk at each commit as in production.")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As [`", stringify!($server), "::start`].")]
+            pub fn start_durable() -> Result<Self, crate::Error> {
+                Self::launch(crate::server::template::Storage::Disk, &[])
+            }
+
+            /// Creates an empty database, in 10 to 90 ms that it blocks for.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::ProgramMissing`](crate::Error::ProgramMissing) without the server's own client,
+            /// [`Error::ProgramFailed`](crate::Error::ProgramFailed) while the server is down.
+            pub fn database(&self) -> Result<crate::Database, crate::Error> {
+                let number = self.databases.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let name = format!("test{number}");
+                self.execute(&format!("CREATE DATABASE {name}"))?;
+                Ok(self.named(name))
+            }
+
+            #[doc = concat!("The URL of the database `", $maintenance, "`, over TCP. It is there from the start and all tests share it.")]
+            #[must_use]
+            pub fn url(&self) -> String {
+                self.named($maintenance.to_owned()).url()
+            }
+        }
+    };
+}
+use databases;

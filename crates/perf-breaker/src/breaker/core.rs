@@ -38,6 +38,15 @@ impl Time {
         }
     }
 
+    /// As [`Clock::recent`].
+    #[inline]
+    fn recent(&self) -> Moment {
+        match self {
+            Self::System => SystemClock.recent(),
+            Self::Other(clock) => clock.recent(),
+        }
+    }
+
     pub(super) fn sleep_until(&self, deadline: Moment) -> perf_core::clock::Sleep {
         match self {
             Self::System => SystemClock.sleep_until(deadline),
@@ -65,7 +74,7 @@ impl Core {
     /// The rest of [`admit`](Self::admit), apart from it: what every healthy call runs through stays short.
     #[inline(never)]
     fn admit_with_care(&self) -> Result<Pass, Rejection> {
-        match self.machine.refuse_while_open(|| self.clock.now()) {
+        match self.machine.refuse_while_open(|| self.clock.recent()) {
             Some(refusal) => Err(self.reject(refusal)),
             None => self.admit_or_reject(),
         }
@@ -83,12 +92,13 @@ impl Core {
 
     #[inline]
     fn reject(&self, refusal: Refusal) -> Rejection {
-        self.rejected.fetch_add(1, Relaxed);
-        Rejection {
+        let rejection = Rejection {
             name: self.name.clone(),
             state: refusal.state,
             retry_after: refusal.retry_after,
-        }
+        };
+        self.rejected.fetch_add(1, Relaxed);
+        rejection
     }
 
     #[inline]

@@ -66,6 +66,9 @@ pub(super) struct Transition {
     pub(super) open_for: Duration,
 }
 
+/// More than a recent reading of a clock lags behind, see [`perf_core::Clock::recent`].
+const MOST_LAG: Duration = Duration::from_millis(100);
+
 /// The share of calls that a re-admission begins with.
 const FIRST_SHARE: f64 = 0.1;
 
@@ -110,15 +113,16 @@ impl Machine {
             && self.streak.is_empty(generation)
     }
 
-    /// The refusal of a breaker whose open time is not over: what everybody gets while the callee is down.
+    /// The refusal of a breaker whose open time is far from over: what everybody gets while the callee is
+    /// down. Far enough that a reading may do which lags a little.
     #[inline]
-    pub(super) fn refuse_while_open(&self, now: impl Fn() -> Moment) -> Option<Refusal> {
+    pub(super) fn refuse_while_open(&self, recent: impl Fn() -> Moment) -> Option<Refusal> {
         let word = self.load();
         if word.phase() != Phase::Open {
             return None;
         }
-        let left = Deadline(word.payload()).left(now());
-        (!left.is_zero()).then(|| refusal(word, left))
+        let left = Deadline(word.payload()).left(recent());
+        (left > MOST_LAG).then(|| refusal(word, left))
     }
 
     /// Lets a call pass or says why not; `changed` hears of what that changed.

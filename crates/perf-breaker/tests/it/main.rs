@@ -16,6 +16,7 @@ mod hedge;
 mod holds;
 mod http;
 mod keyed;
+mod lag;
 mod layer;
 mod layers;
 mod limiter;

@@ -3,10 +3,8 @@ use crate::chunk::{Input, meanwhile};
 use crate::error::BulkError;
 use crate::progress::Meter;
 use crate::report::{BulkReport, FailedRow};
-use crate::retry::Retries;
+use crate::retry::Retry;
 use crate::row::BulkRow;
-use perf_core::{Backoff, Clock};
-use std::sync::Arc;
 
 /// One insert under way.
 pub(super) struct Run<'a, R> {
@@ -16,8 +14,7 @@ pub(super) struct Run<'a, R> {
     pub(super) best_effort: bool,
     /// How many rows may be set aside.
     pub(super) max_refused: usize,
-    pub(super) retry: Backoff,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) retry: Retry,
     pub(super) meter: Meter<'a>,
     /// The ids of rows that are settled.
     pub(super) ids: Vec<i64>,
@@ -43,7 +40,7 @@ impl<R: Send + Sync> Run<'_, R> {
     where
         R: BulkRow<B>,
     {
-        let mut retries = Retries::new(&self.retry, &self.clock, B::depth(connection) > 0);
+        let mut retries = self.retry.begin(B::depth(connection) > 0);
         loop {
             let before = self.meter.position();
             let Err(stopped) = self.try_all::<B>(connection, input, &first).await else {
@@ -133,7 +130,7 @@ impl<R: Send + Sync> Run<'_, R> {
     where
         R: BulkRow<B>,
     {
-        let mut retries = Retries::new(&self.retry, &self.clock, B::depth(connection) > 0);
+        let mut retries = self.retry.begin(B::depth(connection) > 0);
         let mut pending = vec![chunk];
         while let Some(mut chunk) = pending.pop() {
             let before = self.meter.position();

@@ -1,15 +1,14 @@
 use super::MatchReport;
 use crate::backend::{Backend, Scope, Target, driver_error};
+use crate::course::{Course, course_setters};
 use crate::error::BulkError;
-use crate::progress::{Meter, Observer, Progress};
-use crate::retry::{self, Work, transact};
+use crate::progress::Meter;
+use crate::retry::{Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
 use std::fmt;
 use std::ops::DerefMut;
-use std::sync::Arc;
 
 /// Removes the rows that have given keys, in one transaction.
 ///
@@ -35,9 +34,7 @@ use std::sync::Arc;
 /// ```
 pub struct BulkDelete<'p> {
     table: String,
-    retry: Backoff,
-    observer: Option<Observer<'p>>,
-    clock: Arc<dyn Clock>,
+    course: Course<'p>,
 }
 
 impl<'p> BulkDelete<'p> {
@@ -45,33 +42,11 @@ impl<'p> BulkDelete<'p> {
     pub fn from(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
-            retry: retry::DEFAULT,
-            observer: None,
-            clock: Arc::new(SystemClock),
+            course: Course::default(),
         }
     }
 
-    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
-    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
-    #[must_use]
-    pub const fn retry(mut self, backoff: Backoff) -> Self {
-        self.retry = backoff;
-        self
-    }
-
-    /// Calls `observer` as the delete advances.
-    #[must_use]
-    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// The clock that elapsed time is read from; default [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    course_setters!();
 
     /// Removes the rows that have one of `keys` and says for each key whether there was one.
     ///
@@ -98,14 +73,13 @@ impl<'p> BulkDelete<'p> {
         Box::pin(self.run(connection, keys))
     }
 
-    async fn run<'c, B, A, R>(self, connection: A, keys: &[R]) -> Result<MatchReport, BulkError>
+    async fn run<'c, B, A, R>(mut self, connection: A, keys: &[R]) -> Result<MatchReport, BulkError>
     where
         B: Backend,
         A: Acquire<'c, Database = B> + Send,
         R: BulkRow<B> + Sync,
     {
-        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer);
-        meter.expect(u64::try_from(keys.len()).ok());
+        let (mut meter, retry) = self.course.start(u64::try_from(keys.len()).ok());
         let mut matched = Vec::new();
         if let Some(first) = keys.first() {
             let columns = first.columns();
@@ -115,8 +89,7 @@ impl<'p> BulkDelete<'p> {
                 target: &target,
                 keys,
             };
-            let retry = (&self.retry, &self.clock);
-            matched = transact(connection.deref_mut(), work, &mut meter, retry).await?;
+            matched = transact(connection.deref_mut(), work, &mut meter, &retry).await?;
         }
         Ok(MatchReport::new(matched, &meter))
     }

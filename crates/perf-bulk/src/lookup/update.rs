@@ -1,16 +1,15 @@
 use super::MatchReport;
 use crate::backend::{Backend, Conflict, Scope, Target, driver_error, index_in};
+use crate::course::{Course, course_setters};
 use crate::error::BulkError;
-use crate::progress::{Meter, Observer, Progress};
-use crate::retry::{self, Work, transact};
+use crate::progress::Meter;
+use crate::retry::{Work, transact};
 use crate::row::BulkRow;
 use futures_core::future::BoxFuture;
-use perf_core::{Backoff, Clock, SystemClock};
 use sqlx::Acquire;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::DerefMut;
-use std::sync::Arc;
 
 /// Changes existing rows, each in columns of its own, in one transaction.
 ///
@@ -47,9 +46,7 @@ use std::sync::Arc;
 pub struct BulkUpdate<'p> {
     table: String,
     key: Vec<String>,
-    retry: Backoff,
-    observer: Option<Observer<'p>>,
-    clock: Arc<dyn Clock>,
+    course: Course<'p>,
 }
 
 impl<'p> BulkUpdate<'p> {
@@ -58,9 +55,7 @@ impl<'p> BulkUpdate<'p> {
         Self {
             table: table.into(),
             key: Vec::new(),
-            retry: retry::DEFAULT,
-            observer: None,
-            clock: Arc::new(SystemClock),
+            course: Course::default(),
         }
     }
 
@@ -71,27 +66,7 @@ impl<'p> BulkUpdate<'p> {
         self
     }
 
-    /// When to try again what the database undid for a passing reason, such as a deadlock; by default three
-    /// times. As [`BulkInsert::retry`](crate::BulkInsert::retry).
-    #[must_use]
-    pub const fn retry(mut self, backoff: Backoff) -> Self {
-        self.retry = backoff;
-        self
-    }
-
-    /// Calls `observer` as the update advances.
-    #[must_use]
-    pub fn progress(mut self, observer: impl FnMut(&Progress) + Send + 'p) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// The clock that elapsed time is read from; default [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
+    course_setters!();
 
     /// Changes the rows and says for each, in order, whether it was there.
     ///
@@ -126,8 +101,7 @@ impl<'p> BulkUpdate<'p> {
         A: Acquire<'c, Database = B> + Send,
         R: BulkRow<B> + Sync,
     {
-        let mut meter = Meter::start(Arc::clone(&self.clock), self.observer.take());
-        meter.expect(u64::try_from(rows.len()).ok());
+        let (mut meter, retry) = self.course.start(u64::try_from(rows.len()).ok());
         let shapes = self.shapes::<B, R>(rows)?;
         let mut matched = Vec::new();
         if !rows.is_empty() {
@@ -138,8 +112,7 @@ impl<'p> BulkUpdate<'p> {
                 shapes: &shapes,
                 rows,
             };
-            let retry = (&self.retry, &self.clock);
-            matched = transact(connection.deref_mut(), work, &mut meter, retry).await?;
+            matched = transact(connection.deref_mut(), work, &mut meter, &retry).await?;
         }
         Ok(MatchReport::new(matched, &meter))
     }

@@ -16,7 +16,7 @@ impl<K, V> Far<K, V> {
         mut progress: impl FnMut(u64) + Send,
     ) -> Result<u64, CacheError> {
         let store = &self.tier.store;
-        let pattern = pattern.within(&self.key_prefix());
+        let pattern = pattern.within(self.key_prefix());
         let (mut position, mut removed) = (0, 0);
         loop {
             let scanned = self.ask("scan", store.scan(&pattern, position)).await?;

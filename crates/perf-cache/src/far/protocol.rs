@@ -1,4 +1,5 @@
 use super::FarTier;
+use super::known::Known;
 use crate::CacheError;
 use crate::envelope::{self, Envelope};
 use crate::store::{Lease, LeaseRequest, Settlement, Watch};
@@ -15,6 +16,8 @@ use std::time::{Duration, SystemTime};
 pub(crate) struct Far<K, V> {
     pub(super) tier: FarTier<K, V>,
     namespace: String,
+    /// What every key of a value begins with, and every tag's.
+    prefixes: [String; 2],
     pub(super) time: Time,
     /// Whether invalidations wait to be told to the store. Reads go without it until they are.
     pub(crate) debts: Arc<AtomicBool>,
@@ -46,7 +49,8 @@ pub(crate) struct Found<V> {
     pub(crate) value: V,
     /// For how long it is fresh.
     pub(crate) left: Duration,
-    pub(crate) tags: Vec<Box<str>>,
+    /// Its tags, where they are not those it was asked for with.
+    pub(crate) tags: Option<Vec<Box<str>>>,
     pub(crate) version: Option<Version>,
 }
 
@@ -80,9 +84,6 @@ impl Grant {
     }
 }
 
-/// Generations by the tag's name.
-pub(super) type Known<'a> = HashMap<&'a str, Option<u64>, ahash::RandomState>;
-
 /// The longest key that is sent to a store, in bytes.
 const MAX_KEY: usize = 1_024;
 /// The tag that every envelope carries. No user's tag is empty.
@@ -92,6 +93,7 @@ impl<K, V> Far<K, V> {
     pub(crate) fn new(tier: FarTier<K, V>, namespace: &str, time: Time) -> Self {
         Self {
             tier,
+            prefixes: ['v', 't'].map(|kind| format!("{namespace}:{kind}:")),
             namespace: namespace.to_owned(),
             time,
             debts: Arc::default(),
@@ -106,7 +108,7 @@ impl<K, V> Far<K, V> {
 
     /// The store's name of `key`.
     pub(crate) fn key(&self, key: &K) -> Result<String, CacheError> {
-        let name = self.key_prefix() + &(self.tier.name)(key);
+        let name = [self.key_prefix(), &(self.tier.name)(key)].concat();
         if name.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong {
                 bytes: name.len(),
@@ -127,13 +129,17 @@ impl<K, V> Far<K, V> {
     }
 
     /// Looks under the keys: in one round trip if `tags` are all those of the values, else in two.
-    pub(crate) async fn look(&self, keys: &[String], tags: &[&str]) -> Vec<Sight<V>> {
+    pub(crate) async fn look<T: AsRef<str> + Sync>(
+        &self,
+        keys: &[String],
+        tags: &[T],
+    ) -> Vec<Sight<V>> {
         let down = || keys.iter().map(|_| Sight::Down).collect();
         if self.is_cooling() {
             return down();
         }
-        let asked: Vec<&str> = std::iter::once(ALL).chain(tags.iter().copied()).collect();
-        let names: Vec<String> = asked.iter().map(|tag| self.tag(tag)).collect();
+        let asked = || std::iter::once(ALL).chain(tags.iter().map(AsRef::as_ref));
+        let names: Vec<String> = asked().map(|tag| self.tag(tag)).collect();
         let Ok(reading) = self.ask("read", self.tier.store.read(keys, &names)).await else {
             return down();
         };
@@ -142,13 +148,14 @@ impl<K, V> Far<K, V> {
             .iter()
             .map(|v| self.open(v.as_deref()))
             .collect();
-        let mut known: Known<'_> = asked.into_iter().zip(reading.generations).collect();
+        let mut known = Known::default();
+        known.learn(asked(), reading.generations);
         if self.complete(&mut known, &envelopes).await.is_err() {
             return down();
         }
         let values = reading.values.iter().zip(envelopes);
         values
-            .map(|(bytes, envelope)| self.sight(bytes.as_deref(), envelope, &known))
+            .map(|(bytes, envelope)| self.sight(bytes.as_deref(), envelope, &known, asked()))
             .collect()
     }
 
@@ -184,7 +191,7 @@ impl<K, V> Far<K, V> {
         known: &mut Known<'a>,
         mut unknown: Vec<&'a str>,
     ) -> Result<(), CacheError> {
-        unknown.retain(|tag| !known.contains_key(tag));
+        unknown.retain(|tag| !known.has(tag));
         if unknown.is_empty() {
             return Ok(());
         }
@@ -192,21 +199,22 @@ impl<K, V> Far<K, V> {
         unknown.dedup();
         let names: Vec<String> = unknown.iter().map(|tag| self.tag(tag)).collect();
         let reading = self.ask("read", self.tier.store.read(&[], &names)).await?;
-        known.extend(unknown.into_iter().zip(reading.generations));
+        known.learn(unknown.into_iter(), reading.generations);
         Ok(())
     }
 
-    fn sight(
+    fn sight<'a>(
         &self,
         bytes: Option<&[u8]>,
         envelope: Option<(Envelope<'_>, Duration)>,
         known: &Known<'_>,
+        asked: impl Iterator<Item = &'a str>,
     ) -> Sight<V> {
         match bytes {
             Some(bytes) if envelope::is_lease(bytes) => return Sight::Leased(bytes.to_vec()),
             _ => {}
         }
-        match envelope.and_then(|(envelope, left)| self.value(&envelope, left, known)) {
+        match envelope.and_then(|(envelope, left)| self.value(&envelope, left, known, asked)) {
             Some(found) => {
                 count(&self.hits);
                 found
@@ -219,25 +227,26 @@ impl<K, V> Far<K, V> {
     }
 
     /// The value of an envelope whose tags stand.
-    fn value(
+    fn value<'a>(
         &self,
         envelope: &Envelope<'_>,
         left: Duration,
         known: &Known<'_>,
+        asked: impl Iterator<Item = &'a str>,
     ) -> Option<Sight<V>> {
-        if !all_stand(&envelope.tags, known) {
+        if !known.confirms(&envelope.tags) {
             return None;
         }
         let Ok(value) = (self.tier.decode)(envelope.payload) else {
             count(&self.undecodable);
             return None;
         };
-        let tags = envelope.tags.iter().filter(|(tag, _)| *tag != ALL);
-        let tags = tags.map(|(tag, _)| Box::from(*tag)).collect();
+        let tags = envelope.tags.iter().map(|(tag, _)| *tag);
+        let others = || tags.clone().filter(|tag| *tag != ALL);
         Some(Sight::Value(Found {
             value,
             left,
-            tags,
+            tags: (!tags.clone().eq(asked)).then(|| others().map(Box::from).collect()),
             version: Version::of_seal(envelope.seal),
         }))
     }
@@ -430,12 +439,12 @@ impl<K, V> Far<K, V> {
         self.tag(ALL)
     }
 
-    pub(super) fn key_prefix(&self) -> String {
-        format!("{}:v:", self.namespace)
+    pub(super) fn key_prefix(&self) -> &str {
+        &self.prefixes[0]
     }
 
     fn tag(&self, tag: &str) -> String {
-        format!("{}:t:{tag}", self.namespace)
+        [&*self.prefixes[1], tag].concat()
     }
 
     fn wall_ms(&self) -> u64 {
@@ -448,12 +457,6 @@ impl<K, V> Far<K, V> {
 
 fn texts(tags: &[Box<str>]) -> impl Iterator<Item = &str> {
     tags.iter().map(AsRef::as_ref)
-}
-
-/// Whether no tag has been invalidated since its number was read.
-pub(super) fn all_stand(tags: &[(&str, u64)], known: &Known<'_>) -> bool {
-    let stands = |(tag, number): &(&str, u64)| known.get(tag) == Some(&Some(*number));
-    tags.iter().all(stands)
 }
 
 /// The seal of a writing; zero means that there is none.

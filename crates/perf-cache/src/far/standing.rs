@@ -1,6 +1,7 @@
 //! Whether what a process holds near still stands in the far tier, without moving the values.
 
-use super::protocol::{Far, Known, all_stand};
+use super::known::Known;
+use super::protocol::Far;
 use crate::CacheError;
 use crate::envelope;
 use crate::versions::Version;
@@ -24,7 +25,7 @@ impl<K, V> Far<K, V> {
         self.know(&mut known, tags).await?;
         let standing = heads.iter().map(|head| {
             let (seal, tags) = head.as_ref()?;
-            all_stand(tags, &known).then(|| Version::of_seal(*seal))?
+            known.confirms(tags).then(|| Version::of_seal(*seal))?
         });
         Ok(standing.collect())
     }

@@ -18,9 +18,8 @@ use tokio::runtime::Handle;
 pub(crate) struct Call<K, V, S> {
     pub(super) shared: Arc<Shared<K, V, S>>,
     pub(super) key: K,
-    tags: Vec<Box<str>>,
+    terms: Arc<Terms>,
     slots: Slots,
-    ttl: Option<Duration>,
     pub(super) windows: Windows,
 }
 
@@ -84,14 +83,19 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
     ) -> Result<Self, CacheError> {
         shared.ensure_open()?;
         policy.validate()?;
-        if let Some(far) = &shared.far {
-            far.key(&key)?;
-        }
+        let name = match &shared.far {
+            Some(far) => far.key(&key)?,
+            None => String::new(),
+        };
         let defaults = shared.settings.windows;
         Ok(Self {
             slots: shared.slotting.slots(&policy.tags)?,
-            tags: policy.tags,
-            ttl: policy.ttl,
+            terms: Arc::new(Terms {
+                name,
+                ttl: policy.ttl,
+                tags: policy.tags,
+                rest: defaults.rest,
+            }),
             windows: Windows {
                 revalidate: policy.revalidate.unwrap_or(defaults.revalidate),
                 error: policy.error.unwrap_or(defaults.error),
@@ -244,12 +248,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Call<K, V, S> {
 
     /// The landing of a flight that this call leads; none, and its end, if the cache was closed.
     pub(super) fn landing(&self, flight: &Arc<Flight<V>>, key: K) -> Option<Landing<K, V, S>> {
-        let terms = Terms {
-            ttl: self.ttl,
-            tags: self.tags.clone().into(),
-            rest: self.windows.rest,
-        };
-        let shared = Arc::clone(&self.shared);
+        let (shared, terms) = (Arc::clone(&self.shared), Arc::clone(&self.terms));
         let landing = Landing::begin(shared, key, Arc::clone(flight), terms);
         if landing.is_none() {
             flight.finish(Outcome::Closed);

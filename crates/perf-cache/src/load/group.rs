@@ -58,8 +58,6 @@ struct Group<K: Key, V: Value, S: LocalStore<K, V>> {
 
 struct Member<K: Key, V: Value, S: LocalStore<K, V>> {
     landing: Landing<K, V, S>,
-    /// The far tier's name of the key; empty without one.
-    name: String,
     /// What may be replaced under the key, if this is its turn to ask for a lease.
     replacing: Option<Vec<u8>>,
     is_granted: bool,
@@ -68,9 +66,7 @@ struct Member<K: Key, V: Value, S: LocalStore<K, V>> {
 impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
     fn of(landings: Vec<Landing<K, V, S>>) -> Option<Self> {
         let shared = Arc::clone(&landings.first()?.shared);
-        let name = |key: &K| shared.far.as_ref().and_then(|far| far.key(key).ok());
         let members = landings.into_iter().map(|landing| Member {
-            name: name(&landing.key).unwrap_or_default(),
             landing,
             replacing: None,
             is_granted: false,
@@ -111,7 +107,11 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
     /// Lands what the far tier holds; `false` if it cannot be asked. Who is late asks for the leases of
     /// others too: their holders are slow, or gone.
     async fn look(&mut self, far: &Far<K, V>, is_late: bool) -> bool {
-        let names: Vec<String> = self.members.iter().map(|m| m.name.clone()).collect();
+        let names: Vec<String> = self
+            .members
+            .iter()
+            .map(|m| m.landing.terms.name.clone())
+            .collect();
         let tags = self.members.iter().flat_map(|m| &m.landing.terms.tags);
         let mut tags: Vec<&str> = tags.map(AsRef::as_ref).collect();
         tags.sort_unstable();
@@ -140,7 +140,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Group<K, V, S> {
     async fn lease(&mut self, far: &Far<K, V>) -> Option<Held<K, V, S>> {
         let wishes = self.members.iter().flat_map(|member| {
             Some(Wish {
-                key: &member.name,
+                key: &member.landing.terms.name,
                 replacing: member.replacing.as_deref()?,
                 tags: &member.landing.terms.tags,
             })

@@ -46,8 +46,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// How a load waits for that of another process: by looks, and, if it takes longer, for word of its end.
-struct Waiting {
-    pauses: Box<dyn Iterator<Item = Duration> + Send>,
+struct Waiting<P> {
+    pauses: P,
     looked: u32,
     watch: Option<Watch>,
 }
@@ -55,10 +55,10 @@ struct Waiting {
 /// After so many looks it is worth a subscription.
 const SHORT: u32 = 3;
 
-impl Waiting {
-    fn new() -> Self {
+impl<P: Iterator<Item = Duration>> Waiting<P> {
+    const fn new(pauses: P) -> Self {
         Self {
-            pauses: Box::new(looks()),
+            pauses,
             looked: 0,
             watch: None,
         }
@@ -101,8 +101,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
     /// What the far tier holds, if there is one and it holds something.
     pub(super) async fn fetch(&self) -> Option<Arrival<V>> {
         let far = self.shared.far.as_ref()?;
-        let name = far.key(self.key).ok()?;
-        match self.look(far, name).await {
+        match self.look(far).await {
             Sight::Value(found) => Some(far_arrival(found)),
             Sight::Leased(_) | Sight::Missing(_) | Sight::Down => None,
         }
@@ -115,14 +114,14 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         Fut: Future<Output = Result<V, E>> + Send,
         E: Send,
     {
-        let Some((far, name)) = self.far() else {
+        let Some(far) = &self.shared.far else {
             return Ok(self.arrival(self.run(load).await?));
         };
         let time = &self.shared.settings.time;
         let deadline = time.now().saturating_add(far.wait());
-        let mut waiting = Waiting::new();
+        let mut waiting = Waiting::new(looks());
         loop {
-            let replacing = match self.look(far, name.clone()).await {
+            let replacing = match self.look(far).await {
                 Sight::Value(found) => return Ok(far_arrival(found)),
                 Sight::Down => break,
                 Sight::Leased(_) if time.now() < deadline => None,
@@ -131,34 +130,28 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
                 Sight::Missing(seen) => Some(seen),
             };
             if let Some(replacing) = replacing {
-                match self.lease(far, &name, &replacing).await {
+                match self.lease(far, &replacing).await {
                     Ok(Some(grant)) => return self.load_under(far, grant, load).await,
                     Ok(None) if time.now() < deadline => {}
                     Ok(None) | Err(_) => break,
                 }
             }
-            waiting.pause(far, time, &name).await;
+            waiting.pause(far, time, &self.terms.name).await;
         }
         Ok(self.arrival(self.run(load).await?))
     }
 
-    async fn look(&self, far: &Far<K, V>, name: String) -> Sight<V> {
-        let tags: Vec<&str> = self.terms.tags.iter().map(AsRef::as_ref).collect();
-        let mut sights = far.look(&[name], &tags).await;
+    async fn look(&self, far: &Far<K, V>) -> Sight<V> {
+        let Terms { name, tags, .. } = self.terms;
+        let mut sights = far.look(std::slice::from_ref(name), tags).await;
         sights.pop().unwrap_or(Sight::Down)
     }
 
-    async fn lease(
-        &self,
-        far: &Far<K, V>,
-        key: &str,
-        replacing: &[u8],
-    ) -> Result<Option<Grant>, CacheError> {
-        let tags = &self.terms.tags;
+    async fn lease(&self, far: &Far<K, V>, replacing: &[u8]) -> Result<Option<Grant>, CacheError> {
         let wish = Wish {
-            key,
+            key: &self.terms.name,
             replacing,
-            tags,
+            tags: &self.terms.tags,
         };
         let mut grants = far.lease(&[wish]).await?;
         Ok(grants.pop().flatten())
@@ -211,12 +204,6 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Production<'_, K, V, S> {
         let loaded = load().await;
         self.shared.note_cost(time.now().since(start));
         loaded
-    }
-
-    fn far(&self) -> Option<(&Far<K, V>, String)> {
-        let far = self.shared.far.as_ref()?;
-        // A key that is too long was refused when it was asked for.
-        Some((far, far.key(self.key).ok()?))
     }
 
     fn arrival(&self, value: V) -> Arrival<V> {
@@ -307,7 +294,7 @@ pub(super) fn far_arrival<V>(found: Found<V>) -> Arrival<V> {
         value: found.value,
         source: Source::Far,
         ttl: found.left,
-        tags: Some(found.tags),
+        tags: found.tags,
         is_overtaken: false,
         version: found.version,
     }

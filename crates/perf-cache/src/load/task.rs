@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a load needs to know of the call that started it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Terms {
+    /// The far tier's name of the key; empty without one.
+    pub(super) name: String,
     pub(super) ttl: Option<Duration>,
-    pub(super) tags: Box<[Box<str>]>,
+    pub(super) tags: Vec<Box<str>>,
     pub(super) rest: Duration,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct Landing<K: Key, V: Value, S: LocalStore<K, V>> {
     pub(super) shared: Arc<Shared<K, V, S>>,
     pub(super) key: K,
     flight: Arc<Flight<V>>,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
     landed: bool,
     _departure: Departure<K, V, S>,
 }
@@ -68,7 +70,7 @@ impl<K: Key, V: Value, S: LocalStore<K, V>> Landing<K, V, S> {
         shared: Arc<Shared<K, V, S>>,
         key: K,
         flight: Arc<Flight<V>>,
-        terms: Terms,
+        terms: Arc<Terms>,
     ) -> Option<Self> {
         shared.begin_load().then(|| Self {
             _departure: Departure {

@@ -327,8 +327,11 @@ pub(super) fn set_generation(tag: &str, number: u64) -> Cmd {
 pub(super) fn read_command(keys: &[String], tags: &[String]) -> Option<Cmd> {
     let asks = keys.len() + tags.len() > 0;
     asks.then(|| {
-        let mut command = cmd("MGET");
-        command.arg(keys).arg(tags);
+        let names = keys.iter().chain(tags);
+        let bytes = names.clone().map(String::len).sum::<usize>();
+        // Room for all at once: a command grows by doubling, from nothing.
+        let mut command = Cmd::with_capacity(1 + keys.len() + tags.len(), 4 + bytes);
+        command.arg("MGET").arg(keys).arg(tags);
         command
     })
 }

@@ -12,6 +12,24 @@ async fn the_system_clock_follows_tokios_paused_time() {
     assert_eq!(SystemClock.now().since(start), 3_600 * SECOND);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_recent_reading_follows_tokios_paused_time() {
+    let start = SystemClock.recent();
+    SystemClock.sleep(3_600 * SECOND).await;
+    assert_eq!(SystemClock.recent().since(start), 3_600 * SECOND);
+}
+
+#[test]
+fn a_recent_reading_never_leads() {
+    let manual = ManualClock::new();
+    assert_eq!(manual.recent(), manual.now());
+    for clock in [&SystemClock as &dyn Clock, &CoarseClock::start(), &manual] {
+        for _ in 0..10_000 {
+            assert!(clock.recent() <= clock.now(), "{clock:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_past_deadline_is_ready_at_the_first_poll() {
     for clock in [

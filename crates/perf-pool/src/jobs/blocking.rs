@@ -1,8 +1,7 @@
-use super::queue::{JobFigures, Limits, Place, work};
-use super::shared::Shared;
+use super::queue::{Limits, Place, work};
+use super::shared::{Shared, job_pool};
 use crate::error::JobError;
-use perf_core::{Clock, Registry, SystemClock};
-use std::fmt;
+use perf_core::{Clock, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -28,6 +27,8 @@ use tokio::runtime::Handle;
 pub struct BlockingPool {
     shared: Arc<Shared<()>>,
 }
+
+job_pool!(BlockingPool);
 
 impl BlockingPool {
     /// At most `threads` jobs run at a time, at least one, and at most `max_waiting` more wait, each at most
@@ -80,34 +81,5 @@ impl BlockingPool {
             runtime.spawn_blocking(|| work(place));
         }
         ticket.outcome().await
-    }
-
-    /// Refuses new jobs, and waits up to `grace` for those that there are. Returns how many were then given
-    /// up unstarted or still ran.
-    ///
-    /// # Cancel safety
-    ///
-    /// New jobs are refused from the first poll on; dropping the future only stops waiting.
-    pub async fn drain(&self, grace: Duration) -> usize {
-        self.shared.queue.drain(grace).await
-    }
-
-    /// What the pool does and has done.
-    #[must_use]
-    pub fn figures(&self) -> JobFigures {
-        self.shared.queue.figures()
-    }
-
-    /// Shows the pool in `registry` for as long as a handle of it lives.
-    pub fn register(&self, registry: &Registry) {
-        registry.register(&self.shared);
-    }
-}
-
-impl fmt::Debug for BlockingPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockingPool")
-            .field("figures", &self.figures())
-            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,8 @@
-use super::queue::{JobFigures, Limits, Place, work};
-use super::shared::Shared;
+use super::queue::{Limits, Place, work};
+use super::shared::{Shared, job_pool};
 use crate::error::JobError;
-use perf_core::{Clock, Registry, SystemClock};
+use perf_core::{Clock, SystemClock};
 use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +27,8 @@ pub struct CpuPool {
     shared: Arc<Shared<()>>,
     threads: Arc<ThreadPool>,
 }
+
+job_pool!(CpuPool);
 
 impl CpuPool {
     /// A pool of `threads` threads, as many as there are processors if 0. At most `max_waiting` more jobs
@@ -85,34 +86,5 @@ impl CpuPool {
             self.threads.spawn(|| work(place));
         }
         ticket.outcome().await
-    }
-
-    /// Refuses new jobs, and waits up to `grace` for those that there are. Returns how many were then given
-    /// up unstarted or still ran.
-    ///
-    /// # Cancel safety
-    ///
-    /// New jobs are refused from the first poll on; dropping the future only stops waiting.
-    pub async fn drain(&self, grace: Duration) -> usize {
-        self.shared.queue.drain(grace).await
-    }
-
-    /// What the pool does and has done.
-    #[must_use]
-    pub fn figures(&self) -> JobFigures {
-        self.shared.queue.figures()
-    }
-
-    /// Shows the pool in `registry` for as long as a handle of it lives.
-    pub fn register(&self, registry: &Registry) {
-        registry.register(&self.shared);
-    }
-}
-
-impl fmt::Debug for CpuPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CpuPool")
-            .field("figures", &self.figures())
-            .finish_non_exhaustive()
     }
 }

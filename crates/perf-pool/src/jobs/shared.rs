@@ -38,3 +38,40 @@ where
         self.queue.samples(samples);
     }
 }
+
+/// What a pool of workers offers beside running a job, and how it shows itself.
+macro_rules! job_pool {
+    ($pool:ty) => {
+        impl $pool {
+            /// Refuses new jobs, and waits up to `grace` for those that there are. Returns how many were then
+            /// given up unstarted or still ran.
+            ///
+            /// # Cancel safety
+            ///
+            /// New jobs are refused from the first poll on; dropping the future only stops waiting.
+            pub async fn drain(&self, grace: ::std::time::Duration) -> usize {
+                self.shared.queue.drain(grace).await
+            }
+
+            /// What the pool does and has done.
+            #[must_use]
+            pub fn figures(&self) -> $crate::jobs::JobFigures {
+                self.shared.queue.figures()
+            }
+
+            /// Shows the pool in `registry` for as long as a handle of it lives.
+            pub fn register(&self, registry: &::perf_core::Registry) {
+                registry.register(&self.shared);
+            }
+        }
+
+        impl ::std::fmt::Debug for $pool {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($pool))
+                    .field("figures", &self.figures())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(super) use job_pool;

@@ -1,8 +1,7 @@
-use super::queue::{JobFigures, Limits, Place};
-use super::shared::Shared;
+use super::queue::{Limits, Place};
+use super::shared::{Shared, job_pool};
 use crate::error::JobError;
-use perf_core::{Clock, Registry, SystemClock};
-use std::fmt;
+use perf_core::{Clock, SystemClock};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -33,6 +32,8 @@ use tokio::runtime::Handle;
 pub struct WorkerPool {
     shared: Arc<Shared<Running>>,
 }
+
+job_pool!(WorkerPool);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -89,27 +90,6 @@ impl WorkerPool {
         }
         ticket.outcome().await
     }
-
-    /// Refuses new jobs, and waits up to `grace` for those that there are. Returns how many were then given
-    /// up unstarted or still ran.
-    ///
-    /// # Cancel safety
-    ///
-    /// New jobs are refused from the first poll on; dropping the future only stops waiting.
-    pub async fn drain(&self, grace: Duration) -> usize {
-        self.shared.queue.drain(grace).await
-    }
-
-    /// What the pool does and has done.
-    #[must_use]
-    pub fn figures(&self) -> JobFigures {
-        self.shared.queue.figures()
-    }
-
-    /// Shows the pool in `registry` for as long as a handle of it lives.
-    pub fn register(&self, registry: &Registry) {
-        registry.register(&self.shared);
-    }
 }
 
 /// Runs jobs one after the other until there are none left, each contained if it panics.
@@ -122,13 +102,5 @@ async fn work(mut place: Place<Running>) {
         .await;
         let _contained = catch_unwind(AssertUnwindSafe(|| drop(job)));
         place.note_completed();
-    }
-}
-
-impl fmt::Debug for WorkerPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerPool")
-            .field("figures", &self.figures())
-            .finish_non_exhaustive()
     }
 }

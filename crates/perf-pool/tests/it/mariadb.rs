@@ -1,4 +1,4 @@
-use crate::servers::server_suite;
+use crate::servers::{fails_at_once, server_suite};
 use perf_pool::MySqlManager;
 use perf_testkit::MariaDbServer;
 
@@ -23,37 +23,10 @@ async fn is_in_transaction(guard: &mut Pooled<MySqlManager>) -> sqlx::Result<boo
 }
 
 #[tokio::test]
-async fn a_wrong_password_fails_at_once_with_the_cause() -> TestResult {
-    let address = MariaDbServer::shared()?.address();
-    let manager = MySqlManager::from_url(&format!("mysql://nobody:wrong@{address}/none"))?;
-    let pool = Pool::builder(manager).build()?;
-    let error = pool.acquire().await.map(drop).unwrap_err();
-    assert!(
-        matches!(&error, perf_pool::PoolError::Create(_)),
-        "{error:?}"
-    );
-    let source = std::error::Error::source(&error).ok_or("no source")?;
-    assert!(source.to_string().contains("Access denied"), "{source}");
-    assert_eq!(pool.metrics().create_failures, 1);
-    Ok(())
-}
-
-#[tokio::test]
 async fn wrong_credentials_and_urls_fail_at_once_with_the_cause() -> TestResult {
     let address = MariaDbServer::shared()?.address();
     let manager = MySqlManager::from_url(&format!("mysql://nobody:wrong@{address}/mysql"))?;
-    let error = Pool::builder(manager)
-        .build()?
-        .acquire()
-        .await
-        .map(drop)
-        .unwrap_err();
-    assert!(
-        matches!(&error, perf_pool::PoolError::Create(_)),
-        "{error:?}"
-    );
-    let source = std::error::Error::source(&error).ok_or("no source")?;
-    assert!(source.to_string().contains("Access denied"), "{source}");
+    fails_at_once(manager, "Access denied").await?;
     for url in [
         "",
         "localhost",

@@ -1,4 +1,4 @@
-use crate::servers::server_suite;
+use crate::servers::{fails_at_once, server_suite};
 use perf_pool::PostgresManager;
 use perf_testkit::PostgresServer;
 
@@ -27,15 +27,7 @@ async fn is_in_transaction(guard: &mut Pooled<PostgresManager>) -> sqlx::Result<
 async fn a_database_that_is_not_there_fails_at_once_with_the_cause() -> TestResult {
     let address = PostgresServer::shared()?.address();
     let manager = PostgresManager::from_url(&format!("postgres://postgres@{address}/nowhere"))?;
-    let pool = Pool::builder(manager).build()?;
-    let error = pool.acquire().await.map(drop).unwrap_err();
-    assert!(
-        matches!(&error, perf_pool::PoolError::Create(_)),
-        "{error:?}"
-    );
-    let source = std::error::Error::source(&error).ok_or("no source")?;
-    assert!(source.to_string().contains("does not exist"), "{source}");
-    Ok(())
+    fails_at_once(manager, "does not exist").await
 }
 
 /// Counts what is logged as a warning or worse.
@@ -120,18 +112,7 @@ async fn a_reset_clears_what_a_session_can_hold() -> TestResult {
 async fn wrong_credentials_and_urls_fail_at_once_with_the_cause() -> TestResult {
     let address = PostgresServer::shared()?.address();
     let manager = PostgresManager::from_url(&format!("postgres://nobody@{address}/postgres"))?;
-    let error = Pool::builder(manager)
-        .build()?
-        .acquire()
-        .await
-        .map(drop)
-        .unwrap_err();
-    assert!(
-        matches!(&error, perf_pool::PoolError::Create(_)),
-        "{error:?}"
-    );
-    let source = std::error::Error::source(&error).ok_or("no source")?;
-    assert!(source.to_string().contains("nobody"), "{source}");
+    fails_at_once(manager, "nobody").await?;
     for url in [
         "",
         "localhost",

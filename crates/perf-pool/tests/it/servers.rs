@@ -1,5 +1,19 @@
 //! What every SQL server must be spared and every next holder be sure of. One suite, run by each.
 
+use crate::support::TestResult;
+use perf_pool::{Manager, Pool, PoolError};
+
+/// The pool of `manager` tells the first caller at once, with `cause`, why it can create nothing.
+pub(super) async fn fails_at_once<M: Manager>(manager: M, cause: &str) -> TestResult {
+    let pool = Pool::builder(manager).build()?;
+    let error = pool.acquire().await.map(drop).unwrap_err();
+    assert!(matches!(&error, PoolError::Create(_)), "{error:?}");
+    let source = std::error::Error::source(&error).ok_or("no source")?;
+    assert!(source.to_string().contains(cause), "{source}");
+    assert_eq!(pool.metrics().create_failures, 1);
+    Ok(())
+}
+
 /// The tests of one manager against a real server behind a proxy.
 ///
 /// The module that calls it provides `connect_through`, a pool of `max_size` connections to a fresh

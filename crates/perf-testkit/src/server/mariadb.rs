@@ -1,16 +1,15 @@
 use super::database::{Database, Socket};
 use super::instance::{Instance, attempt};
-use super::shared::Shared;
 use super::supervisor::Launch;
 use super::template::Storage;
-use super::{controls, program, template};
+use super::{controls, databases, program, template};
 use crate::{Error, port};
 use rustix::process::Pid;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// The log reaches the operating system at each commit and the disk whenever that pleases.
@@ -44,18 +43,9 @@ pub struct MariaDbServer {
 }
 
 controls!(MariaDbServer);
+databases!(MariaDbServer, "mysql");
 
 impl MariaDbServer {
-    /// The server of this test process, started on first use.
-    ///
-    /// # Errors
-    ///
-    /// As [`MariaDbServer::start`].
-    pub fn shared() -> Result<&'static Self, Error> {
-        static SHARED: Shared<MariaDbServer> = Shared::new();
-        SHARED.start_once(Self::start)
-    }
-
     /// A server of the test's own, which ends with this value.
     ///
     /// An acknowledged commit survives [`kill`](Self::kill), but not the end of the machine.
@@ -67,15 +57,6 @@ impl MariaDbServer {
     /// [`Error::System`] when no folder, port or process can be had.
     pub fn start() -> Result<Self, Error> {
         Self::start_with(&[])
-    }
-
-    /// As [`MariaDbServer::start`], waiting for the disk at each commit as in production.
-    ///
-    /// # Errors
-    ///
-    /// As [`MariaDbServer::start`].
-    pub fn start_durable() -> Result<Self, Error> {
-        Self::launch(Storage::Disk, &[])
     }
 
     /// As [`MariaDbServer::start`], with further arguments in the form of the command line.
@@ -114,24 +95,6 @@ impl MariaDbServer {
                 databases: AtomicU64::new(0),
             })
         })
-    }
-
-    /// Creates an empty database. Blocks for about 10 ms.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ProgramMissing`] without `mariadb`, [`Error::ProgramFailed`] while the server is down.
-    pub fn database(&self) -> Result<Database, Error> {
-        let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test{number}");
-        self.execute(&format!("CREATE DATABASE {name}"))?;
-        Ok(self.named(name))
-    }
-
-    /// The URL of the database `mysql`, over TCP. It is there from the start and all tests share it.
-    #[must_use]
-    pub fn url(&self) -> String {
-        self.named("mysql".to_owned()).url()
     }
 
     fn named(&self, name: String) -> Database {

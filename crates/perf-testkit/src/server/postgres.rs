@@ -1,16 +1,15 @@
 use super::database::{Database, Socket};
 use super::instance::{Instance, attempt};
 use super::program::User;
-use super::shared::Shared;
 use super::supervisor::Launch;
 use super::template::Storage;
-use super::{controls, program, template};
+use super::{controls, databases, program, template};
 use crate::{Error, port};
 use rustix::process::Pid;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// Tests of many pools on one shared server need more than the usual 100.
 const MAX_CONNECTIONS: &str = "max_connections=400";
@@ -47,18 +46,9 @@ pub struct PostgresServer {
 }
 
 controls!(PostgresServer);
+databases!(PostgresServer, "postgres");
 
 impl PostgresServer {
-    /// The server of this test process, started on first use.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresServer::start`].
-    pub fn shared() -> Result<&'static Self, Error> {
-        static SHARED: Shared<PostgresServer> = Shared::new();
-        SHARED.start_once(Self::start)
-    }
-
     /// A server of the test's own, which ends with this value.
     ///
     /// An acknowledged commit survives [`kill`](Self::kill), but not the end of the machine.
@@ -70,15 +60,6 @@ impl PostgresServer {
     /// folder, port or process can be had.
     pub fn start() -> Result<Self, Error> {
         Self::start_with(&[])
-    }
-
-    /// As [`PostgresServer::start`], waiting for the disk at each commit as in production.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresServer::start`].
-    pub fn start_durable() -> Result<Self, Error> {
-        Self::launch(Storage::Disk, &[])
     }
 
     /// As [`PostgresServer::start`], with settings of the form `name=value`.
@@ -119,24 +100,6 @@ impl PostgresServer {
                 databases: AtomicU64::new(0),
             })
         })
-    }
-
-    /// Creates an empty database. Blocks for about 85 ms.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ProgramMissing`] without `psql`, [`Error::ProgramFailed`] while the server is down.
-    pub fn database(&self) -> Result<Database, Error> {
-        let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test{number}");
-        self.execute(&format!("CREATE DATABASE {name}"))?;
-        Ok(self.named(name))
-    }
-
-    /// The URL of the database `postgres`, over TCP. It is there from the start and all tests share it.
-    #[must_use]
-    pub fn url(&self) -> String {
-        self.named("postgres".to_owned()).url()
     }
 
     fn named(&self, name: String) -> Database {

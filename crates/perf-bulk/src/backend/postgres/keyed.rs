@@ -70,7 +70,7 @@ pub(super) async fn read<R: BulkRow<Postgres> + Sync>(
         sql
     };
     let clock = std::sync::Arc::new(perf_core::SystemClock);
-    let mut meter = Meter::start(clock, None);
+    let mut meter = Meter::start(clock, None, None);
     each(connection, target, keys, sql, &mut meter).await
 }
 
