@@ -117,7 +117,8 @@ fn spans_of_the_application_are_within() {
             info_span!("made").in_scope(|| execute("SELECT 1", 0.001));
         });
         RequestScope::new("GET /entered").in_scope(|| {
-            before.in_scope(|| ());
+            // Entered later than the request, and no part of it.
+            before.in_scope(|| execute("SELECT 1", 0.001));
             execute("SELECT 1", 0.001);
         });
         before.in_scope(|| RequestScope::new("GET /around").in_scope(|| ()));
@@ -138,6 +139,7 @@ fn spans_of_the_application_are_within() {
         ("GET /made", 1, 1),
     ];
     assert_eq!(ended(&snapshot), expected);
+    assert_eq!(snapshot.unscoped_queries(), 1);
 }
 
 #[test]
