@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Lets those who send it as a bearer token act on /performance. Default: nobody.
     #[arg(long)]
     pub(crate) operator_token: Option<String>,
+    /// How often the database's planner is asked which indexes would serve; Postgres needs its extension hypopg for it.
+    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) advise_every: Duration,
     /// The share of its answers that the upstream fails, from 0 to 1.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) upstream_failures: f64,

@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 use perfkit::bulk::TaskQueue;
 use perfkit::core::{Dialect, Registry};
 use perfkit::paginate::{Error, Page, PageQuery};
+use perfkit::profile::Advisor;
 use perfkit::settings::Settings;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub(crate) trait Database: Send + Sync {
 pub(crate) struct Opened {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) jobs: TaskQueue,
+    /// Knows which indexes are missing.
+    pub(crate) advisor: Advisor,
     pub(crate) dialect: Dialect,
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
         .route("/naive/flights", get(naive::flights))
         .route("/naive/carriers", get(naive::carriers))
         .with_state(Arc::clone(service));
-    let timing = TimingLayer::new(&service.profiler).name_by(route);
+    let timing = TimingLayer::new(&service.profiler).name_by_route(route);
     let timing = timing.judged_by(&service.monitor);
     let limits = option_layer(service.limits.as_ref().map(Limits::layer));
     // All at once, the outermost first: each call of `layer` would box every request and answer once more.
@@ -57,8 +57,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router {
 }
 
 /// Requests are told apart by their route, not by what they fill in.
-fn route(request: &Parts) -> String {
+fn route(request: &Parts) -> Option<&str> {
     let path = request.extensions.get::<MatchedPath>();
-    let path = path.map_or("elsewhere", MatchedPath::as_str);
-    format!("{} {path}", request.method)
+    path.map(MatchedPath::as_str)
 }

@@ -15,7 +15,7 @@ use perfkit::breaker::{FleetMember, RedisFleet};
 use perfkit::bulk::{TaskQueue, Worker};
 use perfkit::core::{Clock as _, Registry, SystemClock};
 use perfkit::endpoints::Endpoints;
-use perfkit::profile::{Measure, Objective, Profiler, SloMonitor};
+use perfkit::profile::{Advisor, Measure, Objective, Profiler, SloMonitor};
 use perfkit::settings::SecretUrl;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -65,6 +65,7 @@ impl Service {
         let Opened {
             database,
             jobs,
+            advisor,
             dialect,
         } = opened;
         let profiler = settings.performance.profiler().name("flight_service");
@@ -91,6 +92,7 @@ impl Service {
             tokio::spawn(FleetMember::new("upstream", gates.breaker().clone(), fleet).run());
         }
         let endpoints = endpoints(&registry, &profiler, &responses, args);
+        tokio::spawn(advise(endpoints.clone(), advisor, args.advise_every));
         let concurrency = settings.performance.async_worker_count;
         let worker = jobs::work(&jobs, Arc::clone(&database), concurrency, &registry)?;
         Ok(Self {
@@ -157,6 +159,14 @@ fn endpoints(
     endpoints
 }
 
+/// Shows which indexes are missing for what takes longest, for ever.
+async fn advise(endpoints: Endpoints, advisor: Advisor, pause: Duration) {
+    loop {
+        SystemClock.sleep(pause).await;
+        endpoints.advise(&advisor).await;
+    }
+}
+
 /// Judges the service by what its clients see.
 fn monitor(registry: &Registry) -> Result<SloMonitor> {
     let objectives = [
@@ -179,10 +189,9 @@ fn observe(profiler: &Profiler) -> Result<()> {
         .with_default(LevelFilter::WARN)
         .with_target("sqlx::postgres::notice", LevelFilter::ERROR);
     let log = fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry()
-        .with(profiler.sql_layer())
-        .with(log.with_filter(warnings))
-        .init();
+    let log = tracing_subscriber::registry().with(log.with_filter(warnings));
+    // Nobody counts or exports the spans of requests: those that nothing happens in need none.
+    profiler.wrap(log).with_spans_on_demand().init();
     profiler.verify()?;
     Ok(())
 }

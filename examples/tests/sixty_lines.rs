@@ -43,7 +43,7 @@ fn it_has_at_most_sixty_lines_of_code() {
 fn it_pages_keeps_guards_and_profiles() {
     let mut process = example("sixty_lines");
     let process = process
-        .arg("127.0.0.1:0")
+        .env("LISTEN", "127.0.0.1:0")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

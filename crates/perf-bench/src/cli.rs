@@ -50,10 +50,10 @@ pub(crate) struct Suite {
     /// Everything below.
     #[arg(long)]
     all: bool,
-    /// Ten users on the service, for 10 s.
+    /// Ten users on the service.
     #[arg(long)]
     api: bool,
-    /// Many users on the service, for 10 s: see --users.
+    /// Many users on the service: see --users.
     #[arg(long)]
     concurrent: bool,
     /// The patterns of `perf-bench db`.
@@ -62,6 +62,9 @@ pub(crate) struct Suite {
     /// How many users --concurrent has.
     #[arg(long, default_value = "100")]
     users: NonZeroUsize,
+    /// How long --api and --concurrent take, each.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    duration: Duration,
     /// The service.
     #[arg(long, env = "PERF_BENCH_URL", default_value = "http://127.0.0.1:3000/")]
     url: Uri,
@@ -79,7 +82,7 @@ impl Suite {
         let ten = NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN);
         let api = (self.all || self.api).then_some(ten);
         let concurrent = (self.all || self.concurrent).then_some(self.users);
-        let arguments = |users| HttpArguments::users(self.url.clone(), users);
+        let arguments = |users| HttpArguments::users(self.url.clone(), users, self.duration);
         Ok(api.into_iter().chain(concurrent).map(arguments).collect())
     }
 
@@ -207,7 +210,7 @@ impl DatabaseArguments {
 
 impl HttpArguments {
     /// The defaults, with users.
-    fn users(url: Uri, users: NonZeroUsize) -> Self {
+    fn users(url: Uri, users: NonZeroUsize, duration: Duration) -> Self {
         Self {
             url,
             rate: None,
@@ -216,7 +219,7 @@ impl HttpArguments {
             stress: None,
             factor: 1.5,
             max_p99: Duration::from_millis(500),
-            duration: Duration::from_secs(10),
+            duration,
             warm_up: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
             random: false,

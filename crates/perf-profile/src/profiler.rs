@@ -143,7 +143,7 @@ impl Profiler {
         let Shared {
             requests, settings, ..
         } = &*self.shared;
-        let request = scope.span().id().and_then(|span| requests.of(&span));
+        let request = requests.own(scope.requests());
         let request = request.ok_or(ProfileError::LayerNotInstalled)?;
         let output = scope.run(query).await;
         let own = request.number..=request.number;

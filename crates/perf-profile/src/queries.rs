@@ -13,6 +13,7 @@ mod latency;
 mod layer;
 mod lost;
 mod names;
+mod on_demand;
 mod request;
 mod requests;
 mod running;

@@ -41,8 +41,18 @@ struct Options {
     headers: bool,
     server_timing: bool,
     monitor: Option<SloMonitor>,
-    name: Arc<dyn Fn(&Parts) -> String + Send + Sync>,
+    naming: Naming,
 }
+
+/// How requests get their names.
+#[derive(Clone)]
+enum Naming {
+    Head(Arc<dyn Fn(&Parts) -> String + Send + Sync>),
+    Route(Arc<Route>),
+}
+
+/// What stands for the route of a request.
+type Route = dyn Fn(&Parts) -> Option<&str> + Send + Sync;
 
 impl TimingLayer {
     /// Names requests after method and path, and adds no headers.
@@ -54,7 +64,7 @@ impl TimingLayer {
                 headers: false,
                 server_timing: false,
                 monitor: None,
-                name: Arc::new(|parts| format!("{} {}", parts.method, parts.uri.path())),
+                naming: Naming::Route(Arc::new(|parts| Some(parts.uri.path()))),
             }),
         }
     }
@@ -102,7 +112,29 @@ impl TimingLayer {
     /// was added by `route_layer`.
     #[must_use]
     pub fn name_by(self, name: impl Fn(&Parts) -> String + Send + Sync + 'static) -> Self {
-        self.change(|options| options.name = Arc::new(name))
+        self.change(|options| options.naming = Naming::Head(Arc::new(name)))
+    }
+
+    /// Names each request by its method and what `route` finds in its head, such as `"GET /flights/{id}"`; where it finds
+    /// nothing, `"GET elsewhere"`. It costs less than [`name_by`](Self::name_by), which makes a string of its own each
+    /// time.
+    ///
+    /// ```
+    /// use perf_profile::{Profiler, TimingLayer};
+    ///
+    /// # #[derive(Clone)]
+    /// # struct MatchedPath(String);
+    /// # impl MatchedPath { fn as_str(&self) -> &str { &self.0 } }
+    /// let layer = TimingLayer::new(&Profiler::builder().build())
+    ///     .name_by_route(|request| Some(request.extensions.get::<MatchedPath>()?.as_str()));
+    /// # let _: TimingLayer = layer;
+    /// ```
+    #[must_use]
+    pub fn name_by_route(
+        self,
+        route: impl Fn(&Parts) -> Option<&str> + Send + Sync + 'static,
+    ) -> Self {
+        self.change(|options| options.naming = Naming::Route(Arc::new(route)))
     }
 
     fn change(self, change: impl FnOnce(&mut Options)) -> Self {

@@ -51,7 +51,7 @@ const POSTGRES: Engine = Engine {
 };
 
 macro_rules! engine {
-    ($engine:ident, $database:ty, $manager:ty, $options:ty, $pool:ty, $tasks:ty, $dialect:expr, $words:expr) => {
+    ($engine:ident, $database:ty, $manager:ty, $options:ty, $pool:ty, $tasks:ty, $planner:ty, $dialect:expr, $words:expr) => {
         pub(in super::super) mod $engine {
             use super::super::{
                 Airline, Airport, Args, CarrierFigures, Database, Failure, Flight, HashMap, NewFlight, Opened, Page,
@@ -66,6 +66,7 @@ macro_rules! engine {
             use perfkit::bulk::{BulkInsert, TaskQueue};
             use perfkit::core::Dialect;
             use perfkit::paginate::{Loader, Paginator, Signed, SqlSource};
+            use perfkit::profile::Advisor;
             use perfkit::settings::Settings;
             use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
             use std::sync::Arc;
@@ -96,12 +97,16 @@ macro_rules! engine {
                     airports: Loader::new(SqlSource::new(pool.clone())?),
                     pool,
                 };
+                // What the planner is asked is no work of the service.
+                let asked = <$pool>::new().max_connections(1);
+                let asked = asked.connect_lazy_with(options.clone().disable_statement_logging());
+                let advisor = Advisor::new(<$planner>::new(asked));
                 let jobs = <$pool>::new().max_connections(JOB_CONNECTIONS);
                 let jobs = jobs.acquire_timeout(settings.database.pool_timeout);
                 let tasks = <$tasks>::create(jobs.connect_lazy_with(options), "jobs").await?;
                 let jobs = TaskQueue::builder(tasks).name("jobs").build();
                 jobs.register(registry);
-                Ok(Opened { database: Arc::new(database), jobs, dialect: $dialect })
+                Ok(Opened { database: Arc::new(database), jobs, advisor, dialect: $dialect })
             }
 
             /// Makes the tables and writes the data set, unless that was done before.
@@ -240,6 +245,7 @@ engine!(
     sqlx::sqlite::SqliteConnectOptions,
     sqlx::sqlite::SqlitePoolOptions,
     perfkit::bulk::SqliteTasks,
+    perfkit::profile::SqlitePlanner,
     Dialect::Sqlite,
     super::SQLITE
 );
@@ -250,6 +256,7 @@ engine!(
     sqlx::postgres::PgConnectOptions,
     sqlx::postgres::PgPoolOptions,
     perfkit::bulk::PostgresTasks,
+    perfkit::profile::PostgresPlanner,
     Dialect::Postgres,
     super::POSTGRES
 );

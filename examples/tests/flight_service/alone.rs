@@ -182,7 +182,7 @@ async fn an_export_has_every_flight_and_says_so() {
 }
 
 /// Lines of an import.
-fn lines(rows: std::ops::Range<usize>) -> String {
+pub(crate) fn lines(rows: std::ops::Range<usize>) -> String {
     let line = |flight| {
         json!({ "month": 1, "day": 31, "sched_dep_time": 1200, "dep_delay": 3, "carrier": "UA", "flight": flight,
             "tailnum": null, "origin": "EWR", "dest": "IAH", "distance": 1400, "time_hour": "2013-01-31T17:00:00Z" })

@@ -2,8 +2,8 @@
 //!
 //! Each register is a flight's delay, written by one client with ever greater numbers. A write that was not answered may
 //! happen at any later time, so its register is given up and another one taken. Hence a read must never show less than
-//! what had been acknowledged a window before it began, and in the end each register holds the last acknowledged write
-//! or the one that was not answered.
+//! what had been acknowledged a window before it began, the database holds each write as soon as it is acknowledged, and in
+//! the end each register holds the last acknowledged write or the one that was not answered.
 
 mod load;
 mod phases;
@@ -15,6 +15,7 @@ use load::Load;
 use perf_testkit::{PostgresServer, RedisServer};
 use phases::Phases;
 use rustix::process::Signal;
+use sqlx::postgres::PgPoolOptions;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ async fn nothing_acknowledged_is_lost_whatever_breaks_soak() {
         .map(|_| Instance::start(&arguments))
         .collect();
     let addresses: [SocketAddr; INSTANCES] = std::array::from_fn(|index| fleet[index].address);
-    let load = Load::start(addresses);
+    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(1));
+    let load = Load::start(addresses, pool.connect_lazy(&database).unwrap());
     let mut phases = Phases::new(&load);
 
     phases.run("nothing breaks", phase()).await;

@@ -5,4 +5,5 @@ mod client;
 mod fleet;
 mod instance;
 mod leaving;
+mod operators;
 mod refusals;

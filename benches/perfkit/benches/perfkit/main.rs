@@ -8,6 +8,7 @@
 mod flight_service;
 mod gain;
 mod generator;
+mod layers;
 mod overhead;
 mod server;
 
@@ -17,13 +18,13 @@ use std::process::ExitCode;
 criterion_group!(
     name = benches;
     config = harness::criterion();
-    targets = gain::on_sqlite, gain::on_postgres, overhead::everything_on, generator::against_wrk
+    targets = gain::on_sqlite, gain::on_postgres, overhead::of_all, overhead::of_each, generator::against_wrk
 );
 
 fn main() -> ExitCode {
     match server::asked_for().as_deref() {
-        Some("bare") => server::bare(),
-        Some(_) => flight_service::main(),
+        Some(server::FLIGHTS) => flight_service::main(),
+        Some(layers) => layers::serve(layers),
         None => {
             benches();
             Criterion::default().configure_from_args().final_summary();

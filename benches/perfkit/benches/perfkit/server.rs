@@ -1,19 +1,19 @@
 //! Servers as processes of their own, and load for them.
 
-use axum::Router;
-use axum::routing::get;
 use perfkit::profile::{HttpTarget, LoadReport, LoadTest};
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// Has the flight service make each answer anew.
 pub(crate) const FRESH: [&str; 2] = ["--set", "cache.enabled=false"];
+
+/// The flight service, among the servers that this program can be.
+pub(crate) const FLIGHTS: &str = "flights";
 
 const SERVER: &str = "PERFKIT_BENCH_SERVER";
 const DATA: &str = concat!(
@@ -26,19 +26,6 @@ pub(crate) fn asked_for() -> Option<String> {
     env::var(SERVER).ok()
 }
 
-/// What axum does by itself.
-#[tokio::main]
-pub(crate) async fn bare() -> ExitCode {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    println!(
-        "listening on http://{}",
-        listener.local_addr().expect("bound")
-    );
-    let router = Router::new().route("/ping", get(async || "pong"));
-    axum::serve(listener, router).await.expect("it serves");
-    ExitCode::SUCCESS
-}
-
 /// A running server, which ends with this value.
 pub(crate) struct Server {
     process: Child,
@@ -46,9 +33,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A router with one route.
-    pub(crate) fn bare() -> Self {
-        Self::start("bare", &[])
+    /// A router with one route, behind these [layers](crate::layers).
+    pub(crate) fn trivial(layers: &str) -> Self {
+        Self::start(layers, &[])
     }
 
     /// The flight service with everything on, whose limits nobody meets.
@@ -61,7 +48,7 @@ impl Server {
             "--rate-limit",
             "1000000/second",
         ];
-        Self::start("flights", &[&always, arguments].concat())
+        Self::start(FLIGHTS, &[&always, arguments].concat())
     }
 
     fn start(which: &str, arguments: &[&str]) -> Self {

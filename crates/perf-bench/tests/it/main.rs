@@ -3,4 +3,5 @@
 mod databases;
 mod http;
 mod stall;
+mod suite;
 mod support;

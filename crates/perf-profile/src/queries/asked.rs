@@ -7,7 +7,6 @@ use perf_core::Moment;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tracing::Subscriber;
 use tracing::dispatcher;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
@@ -49,7 +48,8 @@ impl Asked {
 fn current_request(shared: &Shared) -> Option<Arc<RequestState>> {
     dispatcher::get_default(|dispatch| {
         let registry = dispatch.downcast_ref::<Registry>()?;
-        let span = registry.current_span();
+        // Of the whole subscriber, since it may make the span only now.
+        let span = dispatch.current_span();
         request_of(shared, &registry.span(span.id()?)?)
     })
 }

@@ -1,5 +1,5 @@
 use super::book::Entry;
-use super::{Observed, RequestState};
+use super::{Observed, RequestState, on_demand};
 use crate::functions;
 use crate::profiler::{PROBE, Shared};
 use std::fmt;
@@ -85,7 +85,6 @@ pub(super) fn open<'a, R: LookupSpan<'a>>(
     };
     let mut opening = Opening {
         shared,
-        id,
         request: None,
     };
     attributes.record(&mut opening);
@@ -185,7 +184,6 @@ pub(super) fn request_of<'a, R: LookupSpan<'a>>(
 /// Opens the request that a span names, without copying the name.
 struct Opening<'a> {
     shared: &'a Shared,
-    id: &'a Id,
     request: Option<Arc<RequestState>>,
 }
 
@@ -199,7 +197,13 @@ impl Visit for Opening<'_> {
         } = self.shared;
         match (field.name(), value) {
             ("name", PROBE) => _ = probes.fetch_add(1, Relaxed),
-            ("name", name) => self.request = Some(requests.open(name, self.id, settings)),
+            ("name", name) => {
+                self.request = Some(on_demand::adopted(self.shared).unwrap_or_else(|| {
+                    let request = requests.open(name, settings);
+                    request.hand_over();
+                    request
+                }));
+            }
             _ => {}
         }
     }

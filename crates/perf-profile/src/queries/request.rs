@@ -1,21 +1,23 @@
 use super::book::Entry;
-use super::event::REQUEST_TARGET;
 use super::lost::Closed;
 use super::names::Named;
+use super::on_demand::{self, Maker};
 use crate::memory::{Mark, MemoryStats, Totals};
 use crate::rules::{self, Execution, Observation, Rule, Thresholds};
 use crate::sql::Fingerprint;
 use parking_lot::Mutex;
 use perf_core::{Clock, Moment};
+use pin_project_lite::pin_project;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tracing::Span;
 use tracing::dispatcher::WeakDispatch;
 use tracing::span::Id;
-use tracing::{Instrument, Span};
 
 /// A request's executions beyond this many count, but take no part in its findings.
 const MAX_EXECUTIONS: usize = 10_000;
@@ -30,7 +32,6 @@ const MAX_EXECUTIONS: usize = 10_000;
 /// Keep the number of names small, such as routes: each has figures of its own.
 #[derive(Clone, Debug)]
 pub struct RequestScope {
-    span: Span,
     held: Arc<Held>,
 }
 
@@ -38,13 +39,10 @@ impl RequestScope {
     /// Starts a request, inside the one that the caller is in if any; the innermost counts.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let outer = MAKING.replace(Some(Begun::default()));
-        // At error level, since a global filter of level `warn` would otherwise disable it. A span
-        // prints nothing by itself.
-        let span = tracing::error_span!(target: REQUEST_TARGET, "request", name);
-        let begun = MAKING.replace(outer).unwrap_or_default();
-        let held = Arc::new(Held { begun });
-        Self { span, held }
+        let held = Held::unmade(name).unwrap_or_else(|| Held::made(name));
+        Self {
+            held: Arc::new(held),
+        }
     }
 
     /// Runs `future` inside the request and ends it.
@@ -53,27 +51,68 @@ impl RequestScope {
     ///
     /// As that of `future`; dropping the result ends the request.
     pub async fn run<F: Future>(self, future: F) -> F::Output {
-        let Self { span, held } = self;
-        let mut future = pin!(future.instrument(span));
-        poll_fn(|context| held.count(|| future.as_mut().poll(context))).await
+        let inside = Inside {
+            future: Some(future),
+            scope: self,
+        };
+        inside.await
     }
 
     /// Runs `work` inside the request, which goes on until the scope is dropped.
     pub fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.held.count(|| self.span.in_scope(work))
+        self.held.count(|| match self.held.span.get() {
+            Some(span) => span.in_scope(work),
+            None => on_demand::inside(&self.held, work),
+        })
     }
 
     /// The span itself, to instrument or enter by other means.
     #[must_use]
-    pub const fn span(&self) -> &Span {
-        &self.span
+    pub fn span(&self) -> &Span {
+        self.held.span()
+    }
+
+    /// The requests that it is, one for each profiler that sees it.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Arc<RequestState>> {
+        self.held.begun.iter()
+    }
+}
+
+pin_project! {
+    /// A future inside a request, where it is dropped as well.
+    struct Inside<F> {
+        #[pin]
+        future: Option<F>,
+        scope: RequestScope,
+    }
+
+    impl<F> PinnedDrop for Inside<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            this.scope.in_scope(|| this.future.set(None));
+        }
+    }
+}
+
+impl<F: Future> Future for Inside<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let future = this.future.as_pin_mut();
+        let future = future.expect("it is taken by its drop alone");
+        this.scope.in_scope(|| future.poll(context))
     }
 }
 
 /// What all handles of a scope share, and nothing else does.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
+    /// Empty as long as nobody has asked for it.
+    span: OnceLock<Span>,
     begun: Begun,
+    /// Who makes the span, where it is not made at once.
+    maker: Option<Maker>,
 }
 
 /// The requests that a span is, one for each profiler that sees it; nearly always it is one.
@@ -98,6 +137,46 @@ impl Begun {
 }
 
 impl Held {
+    /// A request with its span.
+    fn made(name: &str) -> Self {
+        let outer = MAKING.replace(Some(Begun::default()));
+        let span = on_demand::span(name);
+        let begun = MAKING.replace(outer).unwrap_or_default();
+        Self {
+            span: OnceLock::from(span),
+            begun,
+            maker: None,
+        }
+    }
+
+    /// A request without a span, where the subscriber makes do with that.
+    fn unmade(name: &str) -> Option<Self> {
+        let (maker, request) = Maker::begin(name)?;
+        let mut begun = Begun::default();
+        begun.add(request);
+        Some(Self {
+            span: OnceLock::new(),
+            begun,
+            maker: Some(maker),
+        })
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        self.span.get_or_init(|| {
+            let made = self.maker.as_ref().zip(self.begun.first.as_ref());
+            made.map_or_else(Span::none, |(maker, request)| maker.make(request))
+        })
+    }
+
+    /// The span, unless nobody has asked for it.
+    pub(super) fn made_span(&self) -> Option<&Span> {
+        self.span.get()
+    }
+
+    pub(super) const fn maker(&self) -> Option<&Maker> {
+        self.maker.as_ref()
+    }
+
     /// Does `work`, and counts what it allocates on this thread.
     fn count<T>(&self, work: impl FnOnce() -> T) -> T {
         let mark = Mark::start();
@@ -112,8 +191,19 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for request in self.begun.iter() {
-            request.leave();
+        match (self.span.take(), &self.maker) {
+            (None, Some(maker)) => {
+                for request in self.begun.iter() {
+                    maker.end(request);
+                }
+            }
+            (span, _) => {
+                // With it, most often all is over.
+                drop(span);
+                for request in self.begun.iter() {
+                    request.leave();
+                }
+            }
         }
     }
 }
@@ -123,12 +213,11 @@ thread_local! {
     static MAKING: Cell<Option<Begun>> = const { Cell::new(None) };
 }
 
-/// What a request has done so far; kept in its span's extensions.
+/// What a request has done so far; kept in its span's extensions, if it has one.
 #[derive(Debug)]
 pub(crate) struct RequestState {
     pub(crate) name: Arc<str>,
     pub(super) named: Arc<Named>,
-    pub(crate) span: Id,
     /// Which request it is of all that the profiler has seen, counted from 1.
     pub(crate) number: u64,
     /// Where it stands among the open ones.
@@ -159,7 +248,6 @@ impl RequestState {
     /// A request that begins.
     pub(super) fn new(
         (name, named): (Arc<str>, Arc<Named>),
-        span: Id,
         (number, place): (u64, usize),
         started: Moment,
         clock: Arc<dyn Clock>,
@@ -167,7 +255,6 @@ impl RequestState {
         Self {
             name,
             named,
-            span,
             number,
             place,
             started,
@@ -249,7 +336,11 @@ impl RequestState {
     /// How many queries it has run, and what there is to say of them.
     pub(super) fn judge(&self, thresholds: Thresholds) -> (u64, Vec<Observation>) {
         let log = self.log.lock();
-        let mut observations = rules::find(&log.executions, thresholds);
+        let mut observations = if log.executions.is_empty() {
+            Vec::new()
+        } else {
+            rules::find(&log.executions, thresholds)
+        };
         observations.extend(log.pool_wait());
         (log.queries, observations)
     }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tracing::span::Id;
 
 /// What ended requests have shown, by their name.
 #[derive(Debug)]
@@ -93,17 +92,15 @@ impl Requests {
         }
     }
 
-    /// Begins the request of the span with this identifier.
-    pub(crate) fn open(&self, name: &str, span: &Id, settings: &Settings) -> Arc<RequestState> {
+    /// Begins a request.
+    pub(crate) fn open(&self, name: &str, settings: &Settings) -> Arc<RequestState> {
         let now = settings.clock.now();
         let mut open = self.open.lock();
         let left = open.left();
         let named = open.names.of(name, settings.max_request_names);
         let clock = Arc::clone(&settings.clock);
-        let request =
-            open.begin(|number| RequestState::new(named, span.clone(), number, now, clock));
+        let request = open.begin(|number| RequestState::new(named, number, now, clock));
         drop(open);
-        request.hand_over();
         if let Some(left) = left {
             self.end_if_abandoned(&left, now, settings);
         }
@@ -145,11 +142,17 @@ impl Requests {
         }
     }
 
-    /// The open request of this span.
-    pub(crate) fn of(&self, span: &Id) -> Option<Arc<RequestState>> {
+    /// That of some requests which is open here.
+    pub(crate) fn own<'r>(
+        &self,
+        requests: impl IntoIterator<Item = &'r Arc<RequestState>>,
+    ) -> Option<Arc<RequestState>> {
         let open = self.open.lock();
-        let found = open.all().find(|request| request.span == *span);
-        found.map(Arc::clone)
+        let is_own = |request: &&Arc<RequestState>| {
+            let place = open.places.get(request.place);
+            place.is_some_and(|own| own.as_ref().is_some_and(|own| Arc::ptr_eq(own, request)))
+        };
+        requests.into_iter().find(is_own).map(Arc::clone)
     }
 
     /// Waits until all requests that are open now have ended, at most for `limit`; tells whether they have.

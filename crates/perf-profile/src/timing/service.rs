@@ -1,10 +1,12 @@
-use super::{Options, TimedBody};
+use super::{Naming, Options, TimedBody};
 use crate::RequestScope;
 use http::header::{HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use perf_core::Moment;
 use pin_project_lite::pin_project;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ where
     fn call(&mut self, request: Request<I>) -> Self::Future {
         let started = self.options.is_timed().then(|| self.options.now());
         let (parts, body) = request.into_parts();
-        let scope = RequestScope::new(&(self.options.name)(&parts));
+        let scope = self.options.naming.scope(&parts);
         let request = Request::from_parts(parts, body);
         let future = scope.in_scope(|| self.inner.call(request));
         TimedFuture {
@@ -86,6 +88,29 @@ where
         }
         let scope = this.scope.take();
         Poll::Ready(output.map(|response| response.map(|body| TimedBody::new(body, scope))))
+    }
+}
+
+thread_local! {
+    /// Room for names, which are made of two parts each time and kept once.
+    static NAME: Cell<String> = const { Cell::new(String::new()) };
+}
+
+impl Naming {
+    /// The request that begins with this head.
+    fn scope(&self, head: &Parts) -> RequestScope {
+        let route = match self {
+            Self::Head(name) => return RequestScope::new(&name(head)),
+            Self::Route(route) => route(head).unwrap_or("elsewhere"),
+        };
+        let mut name = NAME.take();
+        name.clear();
+        name.push_str(head.method.as_str());
+        name.push(' ');
+        name.push_str(route);
+        let scope = RequestScope::new(&name);
+        NAME.set(name);
+        scope
     }
 }
 

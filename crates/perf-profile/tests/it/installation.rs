@@ -22,7 +22,7 @@ const DATABASES: [&str; 2] = ["PERF_PROFILE_POSTGRES", "PERF_PROFILE_MARIADB"];
 const REQUESTS: usize = 20;
 
 /// The set-ups that work, and whether `fmt` is to print the statements in them.
-const SEEING: [(&str, bool); 13] = [
+const SEEING: [(&str, bool); 15] = [
     ("alone", false),
     ("fmt above info", false),
     ("fmt with env filter", false),
@@ -36,6 +36,8 @@ const SEEING: [(&str, bool); 13] = [
     ("wrapped: fmt, global warn", false),
     ("wrapped: fmt finished", false),
     ("wrapped: fmt prints queries", true),
+    ("wrapped: spans on demand, fmt, global info", false),
+    ("wrapped: spans on demand, fmt prints queries", true),
 ];
 
 const BLIND: [(&str, &str); 7] = [
@@ -149,6 +151,15 @@ fn wrap(set_up: &str, profiler: &Profiler) {
             profiler
                 .wrap(fmt().with_env_filter("info,sqlx::query=debug").finish())
                 .init();
+        }
+        "wrapped: spans on demand, fmt, global info" => {
+            let info = fmt::layer().with_filter(LevelFilter::INFO);
+            let wrapped = profiler.wrap(registry().with(env("info")).with(info));
+            wrapped.with_spans_on_demand().init();
+        }
+        "wrapped: spans on demand, fmt prints queries" => {
+            let queries = fmt().with_env_filter("info,sqlx::query=debug").finish();
+            profiler.wrap(queries).with_spans_on_demand().init();
         }
         other => panic!("no set-up {other}"),
     }

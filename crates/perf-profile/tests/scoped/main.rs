@@ -6,6 +6,7 @@
 
 mod lost;
 mod memory;
+mod on_demand;
 mod paused;
 mod report;
 mod support;

@@ -4,10 +4,12 @@ use super::{Endpoints, EndpointsBuilder};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use perf_core::Inspect;
-use perf_profile::{Advice, Advisor, Finding, Profiler, QueryStats, RequestStats, Rule};
+use perf_profile::{
+    Advice, Advisor, Finding, ProfileError, Profiler, QueryStats, RequestStats, Rule,
+};
 use std::sync::Arc;
 
-/// How many statements are asked about at a time.
+/// How many readings are asked about at a time.
 const ASKED: usize = 20;
 
 impl EndpointsBuilder {
@@ -29,7 +31,7 @@ impl EndpointsBuilder {
 }
 
 impl Endpoints {
-    /// Asks `advisor` about the 20 queries that took longest in total, and shows the indexes that would serve
+    /// Asks `advisor` about the 20 reading queries that took longest in total, and shows the indexes that would serve
     /// them among the findings, in place of what was shown before. Returns how many queries lack one; those
     /// that the planner cannot judge without their values are left out.
     ///
@@ -43,13 +45,21 @@ impl Endpoints {
             Some(source) => source.report().queries,
             None => Vec::new(),
         };
-        let mut found = Vec::new();
-        for query in queries.into_iter().take(ASKED) {
+        let (mut asked, mut found) = (0, Vec::new());
+        for query in queries {
+            if asked == ASKED {
+                break;
+            }
             // Some databases number their placeholders.
             let advice = match advisor.advise(&query.text).await {
                 Err(_) => advisor.advise(&numbered(&query.text)).await,
                 known => known,
             };
+            // What writes, or changes a schema, is no question.
+            asked += usize::from(!matches!(
+                advice,
+                Err(ProfileError::UnsupportedStatement { .. })
+            ));
             if let Ok(Some(advice)) = advice {
                 found.push(missing_index(query, &advice));
             }

@@ -143,6 +143,13 @@ async fn every_panel_opens_and_is_accessible_by_day_by_night_and_on_a_phone() {
                 json!(false),
                 "{look}, {tab} is too wide"
             );
+            let cut = "[...document.querySelectorAll('.part')].filter((part) => part.scrollWidth > part.clientWidth)\
+                       .map((part) => part.innerText)";
+            assert_eq!(
+                visit.browser.evaluate(cut).await,
+                json!([]),
+                "{look}, {tab}"
+            );
         }
         let hidden = "document.querySelectorAll('[role=tabpanel]:not([hidden])').length";
         assert_eq!(visit.browser.evaluate(hidden).await, json!(1));

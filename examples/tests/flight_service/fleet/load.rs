@@ -7,6 +7,7 @@ use crate::client::{Answer, Ask, ask, get};
 use hyper::{Method, StatusCode};
 use perf_core::{Clock, Moment, SystemClock};
 use serde_json::json;
+use sqlx::postgres::PgPool;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -31,6 +32,9 @@ struct Shared {
     keys: AtomicU64,
     registers: Registers,
     outcomes: Mutex<Vec<Outcome>>,
+    /// What all instances write to, read past them.
+    database: PgPool,
+    lost: Mutex<Vec<String>>,
     stale: Mutex<Vec<String>>,
     oldest: Mutex<Duration>,
     jobs: Mutex<Vec<String>>,
@@ -54,7 +58,7 @@ pub(super) struct Ended {
 }
 
 impl Load {
-    pub(super) fn start(addresses: [SocketAddr; INSTANCES]) -> Self {
+    pub(super) fn start(addresses: [SocketAddr; INSTANCES], database: PgPool) -> Self {
         let shared = Arc::new(Shared {
             addresses,
             start: SystemClock.now(),
@@ -62,6 +66,8 @@ impl Load {
             keys: AtomicU64::new(0),
             registers: Registers::default(),
             outcomes: Mutex::default(),
+            database,
+            lost: Mutex::default(),
             stale: Mutex::default(),
             oldest: Mutex::default(),
             jobs: Mutex::default(),
@@ -112,6 +118,8 @@ impl Ended {
             shared.oldest.lock().unwrap()
         );
         assert!(stale.is_empty(), "{stale:#?}");
+        let lost = shared.lost.lock().unwrap().clone();
+        assert!(lost.is_empty(), "{lost:#?}");
         // Whatever the instances keep may be as old as the window.
         SystemClock.sleep(super::WINDOW + super::SLACK).await;
         for flight in shared.registers.flights() {
@@ -208,6 +216,23 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Notes an acknowledged write as lost if the database does not have it: the next write would hide that. Nobody else
+    /// writes to this register.
+    async fn look_up(&self, flight: u64, value: u64) {
+        let delay = sqlx::query_scalar("SELECT dep_delay FROM flights WHERE id = $1");
+        let delay = delay.bind(flight.cast_signed());
+        // While the database is down, there is nothing to be seen.
+        let found: Result<Option<i64>, _> = delay.fetch_one(&self.database).await;
+        if let Ok(found) = found
+            && found != Some(value.cast_signed())
+        {
+            let lost = format!("flight {flight} was acknowledged as {value} and is {found:?}");
+            self.lost.lock().unwrap().push(lost);
+        }
+    }
+}
+
 async fn write(shared: Arc<Shared>, writer: usize) {
     let mut flight = writer as u64 + 1;
     for (round, value) in (0_usize..).zip(FIRST..) {
@@ -220,7 +245,10 @@ async fn write(shared: Arc<Shared>, writer: usize) {
         };
         // Long enough at one instance for the others to hold old copies.
         match shared.send(writer + round / 16, change).await {
-            Some(_) => shared.registers.acknowledge(flight, value, shared.now()),
+            Some(_) => {
+                shared.registers.acknowledge(flight, value, shared.now());
+                shared.look_up(flight, value).await;
+            }
             None => {
                 shared.registers.give_up(flight, value);
                 flight += WRITERS as u64;

@@ -6,8 +6,8 @@ use crate::plans::{Index, Plan};
 use async_trait::async_trait;
 use perf_core::Dialect;
 use sqlparser::ast::{BinaryOperator, Expr, Value, visit_expressions, visit_expressions_mut};
-use sqlx::mysql::{MySqlConnection, MySqlPool};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool};
+use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use tokio::sync::Mutex;
@@ -59,8 +59,9 @@ impl MySqlPlanner {
     }
 
     async fn connect(&self) -> Result<Session, ProfileError> {
-        let options = self.pool.connect_options();
-        let connection = MySqlConnection::connect_with(&options).await;
+        // What is asked here is no work of the service's.
+        let options = MySqlConnectOptions::clone(&self.pool.connect_options());
+        let connection = options.disable_statement_logging().connect().await;
         Ok(Session {
             connection: connection.map_err(|error| failed(&error))?,
             sampled: BTreeSet::new(),

@@ -6,8 +6,8 @@ use crate::plans::{Index, Plan};
 use async_trait::async_trait;
 use perf_core::Dialect;
 use sqlparser::ast::{Expr, Value, visit_expressions};
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use std::ops::ControlFlow;
 
 /// Explains statements of a Postgres database, version 12 or later, in read-only transactions.
@@ -45,10 +45,11 @@ impl PostgresPlanner {
         self
     }
 
-    /// A connection of its own, so that nothing of an interrupted question stays in the pool.
+    /// A connection of its own, so that nothing of an interrupted question stays in the pool, and nobody takes it for work
+    /// of the service.
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let options = self.pool.connect_options();
-        PgConnection::connect_with(&options).await
+        let options = PgConnectOptions::clone(&self.pool.connect_options());
+        options.disable_statement_logging().connect().await
     }
 
     async fn ask(&self, sql: &str, indexes: &[Index]) -> Result<String, ProfileError> {

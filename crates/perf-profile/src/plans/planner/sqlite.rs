@@ -4,8 +4,8 @@ use crate::ProfileError;
 use crate::plans::{Index, Plan};
 use async_trait::async_trait;
 use perf_core::Dialect;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection, Row, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqlitePool};
 
 /// Explains statements of a SQLite database on an empty copy of its schema, in memory.
 ///
@@ -24,7 +24,9 @@ impl SqlitePlanner {
     }
 
     async fn copy(&self) -> Result<SqliteConnection, sqlx::Error> {
-        let mut copy = SqliteConnection::connect("sqlite::memory:").await?;
+        // What is done to the copy is no work of the service's.
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut copy = options.disable_statement_logging().connect().await?;
         // Virtual tables may need modules that the copy lacks. Triggers play no part in reading.
         let schema = "SELECT sql FROM sqlite_schema
             WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'

@@ -272,7 +272,8 @@
     for (const name of ["rejected", "opened", "refused", "denied", "under_way", "limit", "remaining_calls"]) {
       if (f[name] != null) said.push(`${count(f[name])} ${title(name)}`);
     }
-    return `${title(kind)}: ${said.join(", ")}`;
+    if (f.hit_rate_percent != null) said.push(`${digits(f.hit_rate_percent)} % hits`);
+    return said.length ? `${title(kind)}: ${said.join(", ")}` : title(kind);
   }
 
   function showBreakers(stats) {
