@@ -1,3 +1,5 @@
+//! Objects that are kept for whoever needs one next.
+
 #[cfg(not(loom))]
 mod shelf;
 #[cfg(loom)]

@@ -87,8 +87,9 @@ async fn nothing_acknowledged_is_lost_whatever_breaks_soak() {
 
     let ended = load.stop().await;
     ended.check(addresses).await;
-    // Redis lost its counts once, so a burst more may have been admitted.
-    let most = 2 * BURST + RATE * (ended.elapsed.as_secs() + 1);
+    // A burst more, since Redis lost its counts once, and another, since each instance that misses Redis goes on with its
+    // third of the quota, for up to a second beyond the others.
+    let most = 3 * BURST + RATE * (ended.elapsed.as_secs() + 2);
     println!(
         "one client: {} admitted, at most {most}, of {} calls",
         ended.admitted, ended.calls
